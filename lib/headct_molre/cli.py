@@ -1,0 +1,160 @@
+"""The command line: `headct-molre serve | predict | models | phantom`.
+
+Refusals exit with 2 and one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .errors import HeadCTError
+
+if TYPE_CHECKING:
+    from .schema import Prediction
+
+RESEARCH_USE = "Research software, not a medical device. A finding below its operating point is not ruled out."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse and run a command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except HeadCTError as error:
+        print(f"headct-molre: {error.message} [{error.code}]", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="headct-molre", description=f"75 findings on non-contrast head CT. {RESEARCH_USE}")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="start the MONAI Label server with this project's app")
+    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of NIfTI, NRRD or DICOM studies")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--models", default="demo", help="comma separated model names, or all")
+    serve.add_argument("--demo-studies", action="store_true", help="fill an empty folder with a few synthetic phantom studies")
+    serve.add_argument("--app", type=Path, help="folder of the MONAI Label app, if not beside this package")
+    serve.set_defaults(run=_serve)
+
+    predict = commands.add_parser("predict", help="classify one study without a server")
+    predict.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
+    predict.add_argument("--model", default="demo")
+    predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
+    predict.add_argument("--device", help="cpu, cuda or cuda:0; chosen by itself if not given")
+    predict.add_argument("--no-cache", action="store_true", help="compute again even if this content was classified before")
+    predict.add_argument("--top", type=int, default=10, help="how many findings to print")
+    predict.set_defaults(run=_predict)
+
+    models = commands.add_parser("models", help="list the models and whether they can be used")
+    models.add_argument("--json", action="store_true")
+    models.set_defaults(run=_models)
+
+    phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")
+    phantom.add_argument("folder", type=Path)
+    phantom.add_argument("--count", type=int, default=4)
+    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--matrix", type=int, default=256, help="pixels of a slice's side")
+    phantom.set_defaults(run=_phantom)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from .models.backbones import backbone_names
+    from .serve import serve
+
+    models = backbone_names() if options.models == "all" else [name.strip() for name in options.models.split(",") if name.strip()]
+    return serve(options.studies, options.host, options.port, models, options.demo_studies, options.app)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from .data.cache import PredictionCache
+    from .predict import Predictor, default_cache_folder, study_id
+
+    cache = None if options.no_cache else PredictionCache(default_cache_folder())
+    prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path))
+    if options.json is not None and str(options.json) == "-":
+        print(prediction.to_json())
+        return 0
+    if options.json is not None:
+        partial = options.json.with_name(f".{options.json.name}.{os.getpid()}.partial")
+        partial.write_text(prediction.to_json(), encoding="utf-8")
+        os.replace(partial, options.json)
+    _print_findings(prediction, options.top)
+    return 0
+
+
+def _print_findings(prediction: Prediction, top: int) -> None:
+    """A short table: the likeliest findings that the model was tested on, and what the gate remarked."""
+    from .findings import finding
+
+    model = prediction.model
+    print(f"{prediction.study}: {model.name} {model.version} on {prediction.device}, {prediction.timing_ms['total']:.0f} ms")
+    if model.demo:
+        print("DEMO MODEL, trained on synthetic phantoms: its probabilities mean nothing on a patient's scan.")
+    for warning in prediction.quality.warnings:
+        print(f"  note: {warning.message}")
+    known = sorted((result for result in prediction.findings if result.estimable), key=lambda result: -result.probability)
+    for result in known[:top]:
+        mark = "above" if result.positive else "below"
+        print(f"  {result.probability:6.3f}  {mark} {result.operating_point:.3f}  {finding(result.key).display_name}")
+    untested = len(prediction.findings) - len(known)
+    if untested:
+        print(f"  {untested} findings are not assessed by this model.")
+    print(RESEARCH_USE)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from .predict import available_models
+
+    rows = [_model_row(name) for name in available_models()]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        state = f"version {row['version']}{' (demo)' if row['demo'] else ''}" if row["available"] else f"not available: {row['reason']}"
+        print(f"{row['name']:<14} {state}")
+    return 0
+
+
+def _model_row(name: str) -> dict[str, object]:
+    from .models.checkpoint import load_card
+
+    try:
+        card = load_card(name)
+    except HeadCTError as error:
+        return {"name": name, "available": False, "reason": error.message}
+    return {
+        "name": name,
+        "available": True,
+        "version": card.version,
+        "backbone": card.backbone,
+        "adapter": card.adapter,
+        "demo": card.demo,
+        "mean_auc": card.mean_auc,
+        "licence": card.licence,
+    }
+
+
+def _phantom(options: argparse.Namespace) -> int:
+    from .data.phantom import LABELS_FILE, write_cohort
+
+    if options.count < 1 or not 64 <= options.matrix <= 1024:
+        raise HeadCTError("invalid_argument", "--count must be at least 1 and --matrix between 64 and 1024.")
+    paths = write_cohort(options.folder, options.count, options.seed, options.matrix)
+    print(f"{len(paths)} synthetic studies and {LABELS_FILE} written to {options.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

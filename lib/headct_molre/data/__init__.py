@@ -1,0 +1,1 @@
+"""Studies, labels and synthetic phantoms."""

@@ -1,0 +1,134 @@
+"""A virtual CT scanner: puts a phantom head on a scanner grid with pose, tilt, slice thickness, blur and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from ...imaging.volume import Volume
+from .anatomy import Head, paint_brain, paint_head, sample_head
+from .lesions import DRAWABLE, implied_findings, paint_brain_findings, paint_head_findings, reshape_head, sample_findings
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a head is scanned: lengths in mm, angles in degrees, noise in HU; `pose` is 4 x 4, head frame to RAS."""
+
+    pose: np.ndarray
+    matrix: int
+    pixel_mm: float
+    slice_mm: float
+    tilt_degrees: float
+    bottom_mm: float
+    noise_hu: float
+    blur_px: float
+    offset_hu: float
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A scanned phantom: the volume, the map of tissues and lesions on the same grid, the pose and what was planted."""
+
+    volume: Volume
+    tissue: np.ndarray
+    pose: np.ndarray
+    planted: frozenset[str]
+
+
+def sample_protocol(rng: np.random.Generator, matrix: int = 256) -> Protocol:
+    """A random but ordinary protocol: pose within 15 degrees and 20 mm, slices of 2.5 to 5 mm, tilt in a third."""
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("xyz", np.clip(rng.normal(0, (6, 4, 5)), -15, 15), degrees=True).as_matrix()
+    pose[:3, 3] = rng.uniform(-20, 20, 3)
+    return Protocol(
+        pose=pose,
+        matrix=matrix,
+        pixel_mm=float(rng.uniform(0.93, 1.0) * 256 / matrix),
+        slice_mm=float(rng.choice([2.5, 3.0, 4.0, 5.0], p=[0.1, 0.2, 0.3, 0.4])),
+        tilt_degrees=float(rng.uniform(-20, 20)) if rng.random() < 0.35 else 0.0,
+        bottom_mm=float(rng.uniform(-88, -68)),
+        noise_hu=float(rng.uniform(2.5, 7)),
+        blur_px=float(rng.uniform(0.4, 0.8)),
+        offset_hu=float(rng.normal(0, 1.0)),
+    )
+
+
+def scan(head: Head, planted: set[str], protocol: Protocol, rng: np.random.Generator) -> Phantom:
+    """Render a head on the scanner's grid. The gantry tilt shears the grid, as in a real tilted series."""
+    affine, slices = _grid(head, protocol)
+    shape = (slices, protocol.matrix, protocol.matrix)
+    head_from_index = np.linalg.inv(protocol.pose) @ affine
+    hu = np.full(shape, -1000, np.float32)
+    tissue = np.zeros(shape, np.uint8)
+    box = _bounding_box(head, head_from_index, shape)
+    grid = np.stack(np.meshgrid(*(np.arange(s.start, s.stop, dtype=np.float32) for s in box), indexing="ij"))
+    points = np.tensordot(head_from_index[:3, :3].astype(np.float32), grid.reshape(3, -1), 1)
+    points += head_from_index[:3, 3:4].astype(np.float32)
+
+    canvas = paint_head(head, points)
+    paint_head_findings(head, planted, canvas)
+    inside = canvas.depth > -0.5
+    brain = canvas.take(inside)
+    rim = np.clip(brain.depth + np.float32(0.5), 0, 1)
+    beneath = brain.hu.copy()
+    paint_brain(head, brain)
+    paint_brain_findings(head, planted, brain)
+    # A depressed fragment lies inside the cavity: brain does not grow over the bone that was painted there.
+    rim = np.where(beneath > 300, 1 - np.clip((beneath - 300) / 300, 0, 1) * (brain.depth > 0), rim) * (rim > 0)
+    canvas.hu[inside] = beneath + rim * (brain.hu - beneath)
+    covered = np.flatnonzero(inside)[rim > 0.5]
+    canvas.tissue[covered] = brain.tissue[rim > 0.5]
+
+    hu[box] = canvas.hu.reshape(grid.shape[1:])
+    tissue[box] = canvas.tissue.reshape(grid.shape[1:])
+    noise = gaussian_filter(rng.normal(size=shape).astype(np.float32), (0, 0.6, 0.6))
+    hu = gaussian_filter(hu, (0.45, protocol.blur_px, protocol.blur_px)) + noise * (protocol.noise_hu / noise.std()) + protocol.offset_hu
+    volume = Volume(np.clip(hu, -1024, 3071).astype(np.float32), affine, {"modality": "CT", "format": "phantom"})
+    return Phantom(volume, tissue, protocol.pose, frozenset(planted))
+
+
+def make_phantom(seed: int, matrix: int = 256) -> Phantom:
+    """The phantom study of a seed: anatomy, findings, protocol and noise all follow from it."""
+    rng = np.random.default_rng(seed)
+    head = sample_head(rng)
+    keys = sample_findings(rng)
+    head = reshape_head(head, keys, rng)
+    planted = keys | implied_findings(head, keys)
+    return scan(head, planted, sample_protocol(rng, matrix), rng)
+
+
+def states(planted: frozenset[str]) -> dict[str, str]:
+    """What is known of a phantom: present or absent for what can be drawn; all other findings are not assessed."""
+    return {key: "present" if key in planted else "absent" for key in DRAWABLE}
+
+
+def _grid(head: Head, protocol: Protocol) -> tuple[np.ndarray, int]:
+    """Index (slice, row, column) to RAS of the scanner grid, and the number of slices; rows run to posterior."""
+    top = head.radii[2] + head.skull_mm + head.scalp_mm + 6
+    slices = int(np.ceil((top - protocol.bottom_mm + 20) / protocol.slice_mm))
+    half = protocol.pixel_mm * (protocol.matrix - 1) / 2
+    shift = np.tan(np.radians(protocol.tilt_degrees)) * protocol.slice_mm
+    affine = np.eye(4)
+    affine[:3, 0] = (0, shift, protocol.slice_mm)
+    affine[:3, 1] = (0, -protocol.pixel_mm, 0)
+    affine[:3, 2] = (-protocol.pixel_mm, 0, 0)
+    middle = protocol.pose[:3, 3]
+    centre = shift * (slices - 1) / 2
+    affine[:3, 3] = (half + middle[0], half + middle[1] - centre, protocol.bottom_mm + middle[2])
+    return affine, slices
+
+
+def _bounding_box(head: Head, head_from_index: np.ndarray, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+    """Part of the grid that can hold the head, so that air is not computed."""
+    reach = np.array(head.radii) + head.skull_mm + head.scalp_mm + 18
+    low = np.array([-reach[0], -max(reach[1], 85), -130])
+    high = np.array([reach[0], max(reach[1], 105), reach[2]])
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
+    index_from_head = np.linalg.inv(head_from_index)
+    index = index_from_head[:3, :3] @ corners + index_from_head[:3, 3:4]
+    start = np.clip(np.floor(index.min(1)).astype(int), 0, np.array(shape))
+    stop = np.clip(np.ceil(index.max(1)).astype(int) + 1, 0, np.array(shape))
+    return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])

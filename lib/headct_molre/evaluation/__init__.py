@@ -1,0 +1,1 @@
+"""Metrics that say "not estimable" where the data cannot tell."""

@@ -1,0 +1,1 @@
+"""Backbones, LoRA, MoLRE, pooling, the classifier and its checkpoints."""

@@ -1,0 +1,204 @@
+"""Study in, Prediction out: the one way in which the server, the command line and the tests classify a head CT.
+
+Importing this module does not load torch; the first prediction that is not in the cache does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .data.cache import PredictionCache
+from .errors import HeadCTError, InvalidRequest
+from .findings import finding_keys, positions
+from .imaging.content import content_sha256
+from .models.backbones import backbone_names
+from .models.checkpoint import load_card
+from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
+
+if TYPE_CHECKING:
+    from .imaging.prepare import Prepared
+    from .models.backbones.spec import BackboneSpec
+    from .models.classifier import HeadCTClassifier
+
+
+def available_models() -> list[str]:
+    """Names of all models, whether their weights are installed or not."""
+    return backbone_names()
+
+
+class Predictor:
+    """One model's champion version on one device; weights are loaded at the first prediction that needs them.
+
+    Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. Predictions run one
+    at a time: a lock guards the network.
+    """
+
+    def __init__(self, name: str, device: str | None = None, cache: PredictionCache | None = None) -> None:
+        self.card = load_card(name)
+        self.device = device
+        self.cache = cache
+        self._lock = threading.Lock()
+        self._loaded: tuple[HeadCTClassifier, BackboneSpec] | None = None
+
+    def predict(self, path: Path, study: str) -> Prediction:
+        """Classify the study at `path` (DICOM folder, NIfTI or NRRD). Raises StudyRefused where the gate refuses it."""
+        started = time.perf_counter()
+        content = content_sha256(path)
+        if self.cache is not None and (cached := self.cache.get(content, self.card)) is not None:
+            timing = {"total": _milliseconds(started), "cached": 1.0}
+            return cached.model_copy(update={"study": study, "timing_ms": timing})
+        with self._lock:
+            prediction = self._predict(path, study, started)
+        if self.cache is not None:
+            self.cache.put(content, prediction)
+        return prediction
+
+    def _predict(self, path: Path, study: str, started: float) -> Prediction:
+        from .imaging.align import align
+        from .imaging.prepare import prepare
+        from .imaging.quality import gate
+        from .imaging.read import read_study
+
+        timing: dict[str, float] = {}
+        mark = time.perf_counter()
+
+        def lap(stage: str) -> None:
+            nonlocal mark
+            timing[stage] = _milliseconds(mark)
+            mark = time.perf_counter()
+
+        volume = read_study(path)
+        lap("read")
+        quality = gate(volume)
+        lap("quality")
+        alignment = align(volume)
+        lap("align")
+        prepared = prepare(volume, alignment.standard_from_ras)
+        lap("prepare")
+        classifier, spec, device = self._load()
+        lap("load")
+        scores = run(classifier, spec, prepared, device)
+        lap("model")
+        timing["total"] = _milliseconds(started)
+        facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
+        quality = quality.model_copy(update={"facts": facts})
+        return build_prediction(self.card, study, scores, prepared, quality, device, timing)
+
+    def _load(self) -> tuple[HeadCTClassifier, BackboneSpec, str]:
+        import torch
+
+        from .models.checkpoint import load_classifier
+
+        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise InvalidRequest(
+                "no_such_device", f"Device {device} was asked for, but this machine has no usable GPU. Use cpu.", field="device"
+            )
+        if self._loaded is None:
+            # On CPUs without Intel's matrix units this routes fp32 products to the faster library; they stay fp32.
+            torch.set_float32_matmul_precision("medium" if device == "cpu" else "high")
+            classifier, card, spec = load_classifier(self.card.name)
+            self.card = card
+            self._loaded = classifier.to(device), spec
+        return *self._loaded, device
+
+
+def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, device: str) -> dict[str, np.ndarray]:
+    """The network's raw output on one study as float64 arrays: bias (F,), evidence (F, S), attention (S,), router (S, K)."""
+    import torch
+
+    from .imaging.prepare import windows
+    from .models.backbones.spec import to_input
+
+    slices = to_input(spec, torch.from_numpy(windows(prepared.hu)).to(device))
+    with torch.inference_mode():
+        output = classifier(slices[None])
+    arrays = {"bias": classifier.head.bias, "evidence": output.evidence[0], "attention": output.attention[0], "router": output.router[0]}
+    result = {name: tensor.detach().double().cpu().numpy() for name, tensor in arrays.items()}
+    if not all(np.isfinite(array).all() for array in result.values()):
+        raise HeadCTError("not_finite", "The model's output is not finite for this study; nothing is shown.", status=500)
+    return result
+
+
+def build_prediction(
+    card: ModelCard,
+    study: str,
+    scores: dict[str, np.ndarray],
+    prepared: Prepared,
+    quality: Quality,
+    device: str,
+    timing_ms: dict[str, float],
+) -> Prediction:
+    """Put raw scores in taxonomy order, calibrate them, and write the contract.
+
+    Calibration is linear in the logit, so it is applied to evidence and bias alike and the sum stays exact.
+    """
+    order = positions(finding_keys(), within=card.findings)
+    slope = np.array([card.calibration[key].slope if key in card.calibration else 1.0 for key in finding_keys()])
+    intercept = np.array([card.calibration[key].intercept if key in card.calibration else 0.0 for key in finding_keys()])
+    evidence = scores["evidence"][order] * slope[:, None]
+    bias = scores["bias"][order] * slope + intercept
+    logits = evidence.sum(1) + bias
+    probabilities = 1 / (1 + np.exp(-logits))
+    attention = scores["attention"] / scores["attention"].sum()
+    router = scores["router"] / scores["router"].sum(1, keepdims=True)
+    centres = prepared.slice_centres_ras
+    return Prediction(
+        study=study,
+        model=PredictionModel(**card.model_dump(include={"name", "version", "backbone", "adapter", "demo", "weights_sha256"})),
+        device=device,
+        findings=[_finding(card, key, probabilities[i], logits[i], bias[i]) for i, key in enumerate(finding_keys())],
+        router_level="slice",
+        slices=[
+            SliceResult(index=s, center_ras=tuple(centres[s].tolist()), attention=float(attention[s]), router=router[s].tolist())
+            for s in range(len(centres))
+        ],
+        evidence=evidence.tolist(),
+        frame=Frame(
+            model_to_ras=prepared.model_to_ras.tolist(),
+            shape=prepared.hu.shape,
+            spacing_mm=tuple(np.linalg.norm(prepared.model_to_ras[:3, :3], axis=0).tolist()),
+        ),
+        quality=quality,
+        timing_ms=timing_ms,
+    )
+
+
+def study_id(path: Path) -> str:
+    """A study id from a file or folder name, with what an id may not hold replaced."""
+    name = path.resolve().name
+    for extension in (".nii.gz", ".nii", ".nrrd"):
+        name = name.removesuffix(extension)
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")[:128]
+    return cleaned or "study"
+
+
+def default_cache_folder() -> Path:
+    """Folder of the command line's prediction cache: HEADCT_MOLRE_CACHE, else the user's cache folder."""
+    configured = os.environ.get("HEADCT_MOLRE_CACHE")
+    if configured:
+        return Path(configured)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headct-molre" / "predictions"
+
+
+def _finding(card: ModelCard, key: str, probability: float, logit: float, bias: float) -> FindingResult:
+    point = card.operating_points.get(key)
+    return FindingResult(
+        key=key,
+        probability=float(probability),
+        logit=float(logit),
+        bias=float(bias),
+        operating_point=point,
+        positive=None if point is None else bool(probability >= point),
+        estimable=point is not None,
+    )
+
+
+def _milliseconds(since: float) -> float:
+    return round((time.perf_counter() - since) * 1000, 3)

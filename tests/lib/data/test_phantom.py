@@ -1,0 +1,122 @@
+"""Phantoms: reproducible, plausible in Hounsfield units, and showing what their labels say."""
+
+import csv
+
+import nibabel
+import numpy as np
+import pytest
+
+from headct_molre.data.phantom import DRAWABLE, LABELS_FILE, make_phantom, states, write_cohort
+from headct_molre.data.phantom.anatomy import BONE, CSF, GREY, VENTRICLE, WHITE, sample_head
+from headct_molre.data.phantom.lesions import LESION_ID, implied_findings, reshape_head
+from headct_molre.data.phantom.scanner import Protocol, scan
+from headct_molre.findings import finding_keys
+from headct_molre.training.phantom_samples import WHOLE_BRAIN
+
+REQUIRED = {
+    "subdural_hematoma",
+    "epidural_hematoma",
+    "subarachnoid_hemorrhage",
+    "intraparenchymal_hemorrhage",
+    "intraventricular_hemorrhage",
+    "acute_infarct",
+    "chronic_infarct",
+    "midline_shift",
+    "hydrocephalus",
+    "skull_fracture",
+    "pneumocephalus",
+    "scalp_hematoma",
+    "intracranial_calcification",
+    "intra_axial_tumor",
+    "cerebral_atrophy",
+    "sinusitis",
+}
+PLAIN = Protocol(np.eye(4), 256, 0.95, 4.0, 0.0, -85.0, 3.0, 0.4, 0.0)
+
+
+def plant(keys, seed=3):
+    rng = np.random.default_rng(seed)
+    head = reshape_head(sample_head(rng), keys, rng)
+    return scan(head, keys | implied_findings(head, keys), PLAIN, np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def normal():
+    return plant(set())
+
+
+def test_the_same_seed_makes_the_same_study():
+    first, second, other = make_phantom(11), make_phantom(11), make_phantom(12)
+    assert np.array_equal(first.volume.hu, second.volume.hu)
+    assert first.planted == second.planted
+    assert not np.array_equal(first.pose, other.pose)
+
+
+@pytest.mark.parametrize(("tissue", "low", "high"), [(GREY, 33, 41), (WHITE, 25, 33), (CSF, 0, 20), (VENTRICLE, 2, 12), (BONE, 550, 1300)])
+def test_tissues_have_plausible_hounsfield_units(normal, tissue, low, high):
+    assert low < np.median(normal.volume.hu[normal.tissue == tissue]) < high
+
+
+def test_a_normal_head_has_no_lesion_and_the_size_of_a_brain(normal):
+    assert normal.tissue.max() < min(LESION_ID.values())
+    voxel_ml = abs(np.linalg.det(normal.volume.affine[:3, :3])) / 1000
+    assert 900 < np.isin(normal.tissue, (GREY, WHITE)).sum() * voxel_ml < 1700
+
+
+@pytest.mark.parametrize("key", sorted(set(DRAWABLE) - set(WHOLE_BRAIN) - {"intraparenchymal_hemorrhage"}))
+def test_a_planted_lesion_is_there(key):
+    phantom = plant({key})
+    lesion = phantom.tissue == LESION_ID[key]
+    voxel_mm3 = abs(np.linalg.det(phantom.volume.affine[:3, :3]))
+    assert lesion.sum() * voxel_mm3 > 60
+    assert set(np.unique(phantom.tissue[phantom.tissue >= min(LESION_ID.values())])) == {LESION_ID[key]}
+
+
+def test_acute_blood_is_denser_than_brain_and_infarct_less_dense():
+    blood = plant({"lobar_hemorrhage", "intraparenchymal_hemorrhage"})
+    infarct = plant({"acute_infarct"})
+    assert 45 < np.median(blood.volume.hu[blood.tissue == LESION_ID["lobar_hemorrhage"]]) < 80
+    assert 15 < np.median(infarct.volume.hu[infarct.tissue == LESION_ID["acute_infarct"]]) < 27
+
+
+def test_midline_shift_moves_the_ventricles(normal):
+    shifted = plant({"midline_shift"})
+
+    def middle(phantom):
+        where = np.argwhere(phantom.tissue == VENTRICLE)
+        return phantom.volume.to_ras(where)[:, 0].mean()
+
+    assert abs(middle(normal)) < 2
+    assert abs(middle(shifted)) > 4
+
+
+def test_hydrocephalus_enlarges_the_ventricles(normal):
+    large = plant({"hydrocephalus"})
+    assert (large.tissue == VENTRICLE).sum() > 2.5 * (normal.tissue == VENTRICLE).sum()
+    assert "ventricular_enlargement" in large.planted
+
+
+def test_what_cannot_be_drawn_is_not_assessed(tmp_path):
+    assert set(DRAWABLE) >= REQUIRED
+    assert set(DRAWABLE) <= set(finding_keys())
+    paths = write_cohort(tmp_path, 2, seed=4)
+    with (tmp_path / LABELS_FILE).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["study"] + ".nii.gz" for row in rows] == [path.name for path in paths]
+    for row in rows:
+        assert all(row[key] in ("present", "absent") for key in DRAWABLE)
+        assert all(row[key] == "not_assessed" for key in set(finding_keys()) - set(DRAWABLE))
+
+
+def test_a_written_study_keeps_its_geometry_and_says_that_it_is_synthetic(tmp_path):
+    (path,) = write_cohort(tmp_path, 1, seed=9)
+    phantom = make_phantom(9_000_001)
+    image = nibabel.load(path)
+    np.testing.assert_allclose(image.affine[:, [2, 1, 0, 3]], phantom.volume.affine, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(image.dataobj).transpose(2, 1, 0), phantom.volume.hu, atol=0.51)
+    assert b"synthetic" in image.header["descrip"].item()
+
+
+def test_labels_never_contradict_themselves():
+    for planted in ({"hydrocephalus"}, {"cerebral_atrophy", "sinusitis"}):
+        assert {key for key, state in states(frozenset(planted)).items() if state == "present"} == planted

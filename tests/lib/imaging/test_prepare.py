@@ -1,0 +1,84 @@
+"""The model's grid: what stands at a place of the patient is found at the voxel that the affine predicts."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from headct_molre.errors import StudyRefused
+from headct_molre.imaging.prepare import FIELD_PX, prepare, windows
+from headct_molre.imaging.volume import Volume
+
+
+def scanned(tilt_degrees=0.0, slice_mm=2.5, matrix=256, pixel_mm=0.95):
+    """A water ball of 160 mm, scanned with or without tilt; the affine carries the tilt as shear."""
+    shift = np.tan(np.radians(tilt_degrees)) * slice_mm
+    slices = int(190 / slice_mm)
+    affine = np.eye(4)
+    affine[:3, 0] = (0, shift, slice_mm)
+    affine[:3, 1] = (0, -pixel_mm, 0)
+    affine[:3, 2] = (-pixel_mm, 0, 0)
+    half = pixel_mm * (matrix - 1) / 2
+    affine[:3, 3] = (half + 3, half - 4 - shift * slices / 2, -95 + 2)
+    volume = Volume(np.full((slices, matrix, matrix), -1000, np.float32), affine)
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in volume.hu.shape), indexing="ij"), -1)
+    ras = volume.to_ras(index)
+    volume.hu[np.linalg.norm(ras - (3, -4, 2), axis=-1) < 80] = 30
+    return volume, ras
+
+
+def pose(rotation_degrees, translation):
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", rotation_degrees, degrees=True).as_matrix()
+    matrix[:3, 3] = translation
+    return matrix
+
+
+@pytest.mark.parametrize("tilt", [0.0, 18.5, -18.5])
+@pytest.mark.parametrize("standard_from_ras", [np.eye(4), pose((12, -7, 9), (6, -5, 8))], ids=["identity", "rotated"])
+def test_a_bright_point_is_found_at_the_predicted_voxel(tilt, standard_from_ras):
+    volume, ras = scanned(tilt)
+    point = np.array([31.0, 22.0, -14.0])
+    distance = np.linalg.norm(ras - point, axis=-1)
+    volume.hu[:] = np.maximum(volume.hu, 3000 * np.exp(-((distance / 4) ** 2)))
+    prepared = prepare(volume, standard_from_ras)
+    weight = np.clip(prepared.hu - 200, 0, None)
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in prepared.hu.shape), indexing="ij"), -1)
+    centre = (index * weight[..., None]).sum((0, 1, 2)) / weight.sum()
+    predicted = np.linalg.solve(prepared.model_to_ras, [*point, 1])[:3]
+    assert np.abs(centre - predicted).max() < 0.5
+
+
+def test_grid_is_1_by_1_by_4_mm_from_inferior_to_superior_in_radiological_order():
+    prepared = prepare(scanned()[0], np.eye(4))
+    steps = prepared.model_to_ras[:3, :3]
+    np.testing.assert_allclose(steps[:, 0], (0, 0, 4))
+    np.testing.assert_allclose(steps[:, 1], (0, -1, 0))
+    np.testing.assert_allclose(steps[:, 2], (-1, 0, 0))
+    assert prepared.hu.shape[1:] == (FIELD_PX, FIELD_PX)
+    assert np.all(np.diff(prepared.slice_centres_ras[:, 2]) > 0)
+
+
+def test_slices_without_head_are_left_out():
+    prepared = prepare(scanned()[0], np.eye(4))
+    assert (prepared.hu > -300).sum((1, 2)).min() >= 2000
+    assert 150 <= 4 * len(prepared.hu) <= 164
+
+
+def test_outside_the_scan_is_air_and_not_water():
+    volume, _ = scanned()
+    prepared = prepare(volume, pose((0, 0, 0), (60, 0, 0)))
+    assert prepared.hu.min() == -1000
+
+
+def test_an_alignment_that_loses_the_head_is_refused():
+    with pytest.raises(StudyRefused, match="does not reach"):
+        prepare(scanned()[0], pose((0, 0, 0), (0, 0, 900)))
+
+
+def test_windows_are_the_papers():
+    hu = np.array([[[-1000.0, 0.0], [40.0, 80.0]], [[-20.0, 180.0], [2000.0, 600.0]]])
+    scaled = windows(hu)
+    assert scaled.shape == (2, 3, 2, 2)
+    np.testing.assert_allclose(scaled[0, 0], [[0, 0], [0.5, 1]])
+    np.testing.assert_allclose(scaled[1, 1], [[0, 1], [1, 1]])
+    np.testing.assert_allclose(scaled[1, 2], [[780 / 2800, 980 / 2800], [1, 0.5]])

@@ -1,0 +1,58 @@
+"""The command line as a user meets it: what it prints, what it writes, how it refuses."""
+
+import json
+
+import pytest
+from shared_data import shared_ct
+
+from headct_molre.cli import main
+from headct_molre.schema import Prediction
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADCT_MOLRE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path / "home"))
+
+
+def test_phantom_then_predict(tmp_path, capsys):
+    assert main(["phantom", str(tmp_path / "studies"), "--count", "1", "--matrix", "128"]) == 0
+    study = tmp_path / "studies" / "phantom-0001.nii.gz"
+    assert main(["predict", str(study), "--model", "demo", "--json", str(tmp_path / "out.json"), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "DEMO MODEL" in printed
+    assert "not ruled out" in printed
+    assert "45 findings are not assessed" in printed
+    prediction = Prediction.model_validate_json((tmp_path / "out.json").read_text())
+    assert prediction.study == "phantom-0001"
+
+
+def test_a_refusal_is_one_line_and_status_2(capsys):
+    path = shared_ct("head_mr")
+    assert main(["predict", str(path)]) == 2
+    refusal = capsys.readouterr().err
+    assert refusal.count("\n") == 1
+    assert "MR" in refusal
+    assert "[wrong_modality]" in refusal
+
+
+def test_models_lists_what_can_be_used_and_why_not(capsys):
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["demo"]["available"]
+    assert rows["demo"]["demo"]
+    assert not rows["dinov3_base"]["available"]
+    assert "hf download" in rows["dinov3_base"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["predict", "nowhere.nii.gz"], "path"),
+        (["predict", "nowhere.nii.gz", "--model", "other"], "Known models"),
+        (["phantom", "x", "--count", "0"], "--count"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, word, capsys):
+    assert main(arguments) == 2
+    assert word in capsys.readouterr().err
