@@ -1,0 +1,1 @@
+"""Which study to read next."""

@@ -1,0 +1,1 @@
+"""One TaskConfig for each model; the file name is the name of the model."""

@@ -1,0 +1,1 @@
+"""What MONAI Label calls an inference task."""

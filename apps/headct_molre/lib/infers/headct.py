@@ -1,0 +1,98 @@
+"""MONAI Label's inference task around a Predictor, with the store as cache of its predictions."""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from pathlib import Path
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from headct_molre.data.store import StudyStore
+from headct_molre.errors import HeadCTError, ModelUnavailable
+from headct_molre.findings import finding_keys
+from headct_molre.imaging.content import content_sha256
+from headct_molre.predict import Predictor, load_card
+from headct_molre.schema import ModelCard, Prediction
+
+logger = logging.getLogger("headct_molre.infer")
+
+# One inference at a time, over all models: they share the device, and two at once are slower than one after the other.
+_DEVICE = threading.Lock()
+
+
+class HeadCT(InferTask):
+    """75 findings of one study by one model; the weights are loaded at the first inference."""
+
+    def __init__(self, name: str, store: StudyStore) -> None:
+        super().__init__(
+            type=InferType.CLASSIFICATION,
+            labels=list(finding_keys()),
+            dimension=3,
+            description=f"75 findings on non-contrast head CT, model {name} (research software, not a medical device)",
+        )
+        self.name = name
+        self._store = store
+        self._predictor: Predictor | None = None
+
+    def is_valid(self) -> bool:
+        """Always: a model without weights is listed too, with the reason why it cannot be used."""
+        return True
+
+    def card(self) -> tuple[ModelCard | None, HeadCTError | None]:
+        """The card of the served version, or why there is none."""
+        try:
+            return load_card(self.name), None
+        except ModelUnavailable as error:
+            return None, error
+
+    def info(self) -> dict:
+        """MONAI Label's description of a task, with the version and provenance of the model."""
+        card, error = self.card()
+        served = {"available": card is not None, "reason": None if error is None else error.message}
+        if card is not None:
+            fields = {"version", "demo", "backbone", "adapter", "licence", "weights_sha256", "intended_use", "limitations"}
+            served |= card.model_dump(mode="json", include=fields)
+            served["description"] = card.description
+        return super().info() | served
+
+    def stored(self, path: Path, study: str) -> Prediction | None:
+        """The prediction that the served version already made on these images. Raises ModelUnavailable."""
+        return self._stored(content_sha256(path), study)
+
+    def predict(self, path: Path, study: str) -> Prediction:
+        """The prediction, from the store where it is there, else by inference once the device is free."""
+        content = content_sha256(path)
+        with _DEVICE:
+            prediction = self._stored(content, study)
+            if prediction is None:
+                started = time.monotonic()
+                prediction = self._served_predictor().predict(path, study)
+                self._store.put_prediction(content, prediction)
+                seconds = time.monotonic() - started
+                logger.info("study %s by %s %s in %.1f s", hashed(study), self.name, prediction.model.version, seconds)
+        return prediction
+
+    def __call__(self, request: dict) -> tuple[None, dict]:
+        """MONAI Label's call: request {image: path, study: id} -> no file, and the Prediction as a dictionary."""
+        prediction = self.predict(Path(request["image"]), request["study"])
+        return None, json.loads(prediction.to_json())
+
+    def _stored(self, content: str, study: str) -> Prediction | None:
+        prediction = self._store.get_prediction(content, self.name, load_card(self.name).version)
+        if prediction is None:
+            return None
+        self._store.set_content(study, content)
+        # The same images may have been read under another id, for instance in a session.
+        return prediction if prediction.study == study else prediction.model_copy(update={"study": study})
+
+    def _served_predictor(self) -> Predictor:
+        if self._predictor is None or self._predictor.card.version != load_card(self.name).version:
+            self._predictor = Predictor(self.name)
+        return self._predictor
+
+
+def hashed(study: str) -> str:
+    """A short name of a study for logs, which must not carry its id."""
+    return hashlib.sha256(study.encode()).hexdigest()[:10]

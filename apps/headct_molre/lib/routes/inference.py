@@ -1,0 +1,69 @@
+"""POST /infer/{model}: the Prediction of a study in the store, of a session, or of an uploaded file."""
+
+import asyncio
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from headct_molre.errors import InvalidRequest
+from lib.gate import checked_session
+from lib.instance import headct_app, json_object
+from lib.routes.uploads import save_upload
+
+router = APIRouter(tags=["Infer"])
+
+# Waiting requests wait in the queue of this one thread and hold no other, however many there are.
+_DEVICE = ThreadPoolExecutor(1, thread_name_prefix="infer")
+
+# MONAI Label lets `params` replace these, and with them the model and the file that is read.
+_RESERVED = {"model", "image", "label", "session", "session_id", "study", "file"}
+
+
+@router.post("/infer/{model}", summary="Predict the 75 findings of a study")
+async def infer(
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    output: str = "json",
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """The Prediction as JSON. `output` is json, or all, which means the same because there is no image result."""
+    if output not in ("", "json", "all"):
+        raise InvalidRequest("unsupported_output", "These models answer JSON only: ask for output=json.", field="output")
+    reserved = sorted(_RESERVED & json_object(params, "params").keys())
+    if reserved:
+        raise InvalidRequest("reserved_parameter", f"params cannot set {', '.join(reserved)}.", field=f"params.{reserved[0]}")
+    if sum(map(bool, (image, session_id, file))) != 1:
+        raise InvalidRequest("ambiguous_study", "Name one study: image, session_id or an uploaded file.", field="image")
+    task = headct_app().infer_task(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path, study = await run_in_threadpool(_volume, image, session_id, file, Path(folder))
+        prediction = await run_in_threadpool(task.stored, path, study)
+        if prediction is None:
+            prediction = await asyncio.get_running_loop().run_in_executor(_DEVICE, task.predict, path, study)
+    return Response(prediction.to_json(), media_type="application/json")
+
+
+def _volume(image: str, session_id: str, file: UploadFile | None, folder: Path) -> tuple[Path, str]:
+    """Where the images are and the id under which they are predicted."""
+    if file is not None:
+        return save_upload(file, folder), "upload"
+    if session_id:
+        return headct_app().session_volume(session_id), checked_session(session_id)
+    return Path(headct_app().datastore().get_image_uri(image)), image
+
+
+@router.get("/headct/models", summary="Models with their cards, and why a model cannot be used")
+def models() -> list[dict]:
+    """[{name, available, reason, card}]; card is null where there is no trained version."""
+    answer = []
+    for name, task in headct_app().infer_tasks().items():
+        card, error = task.card()
+        document = None if card is None else card.model_dump(mode="json", by_alias=True)
+        answer.append({"name": name, "available": card is not None, "reason": error and error.message, "card": document})
+    return answer

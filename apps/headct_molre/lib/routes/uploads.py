@@ -1,0 +1,73 @@
+"""Volumes that come and go over the network: PUT /session/, PUT and GET /datastore/image.
+
+MONAI Label's own handlers unpack archives that lead out of their folder, let the client choose file names, and hold a
+thread for as long as a client takes.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import FileResponse
+
+from headct_molre.errors import InvalidRequest, NotFound
+from lib.datastore import study_suffix
+from lib.gate import checked_upload
+from lib.instance import headct_app, json_object
+
+router = APIRouter()
+
+
+@router.put("/session/", tags=["Session"], summary="Upload a volume, or the files of a DICOM series, for a while")
+def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, uncompress: bool = False) -> dict:
+    """{session_id, session_info}; one file is a volume, several are one DICOM series."""
+    if uncompress:
+        raise InvalidRequest("unsupported_archive", "Archives are not unpacked: send the files of the series.", field="uncompress")
+    if not 0 <= expiry <= 86_400:
+        raise InvalidRequest("invalid_expiry", "expiry is 0 to 86400 seconds.", field="expiry")
+    sessions = headct_app().sessions()
+    with tempfile.TemporaryDirectory(dir=headct_app().datastore().private_folder("incoming")) as folder:
+        if len(files) == 1:
+            volume = save_upload(files[0], Path(folder))
+        else:
+            volume = Path(folder) / "series"
+            volume.mkdir()
+            for number, file in enumerate(files):
+                _write(file, volume / f"{number:05d}.dcm")
+        session_id, info = sessions.add_session(str(volume), expiry)
+    return {"session_id": session_id, "session_info": info.to_json()}
+
+
+@router.put("/datastore/image", tags=["Datastore"], summary="Add a study")
+def add_image(file: Annotated[UploadFile, File()], image: str = "", params: Annotated[str, Form()] = "{}") -> dict:
+    """{image: id}; without an id the file's name gives it."""
+    name = checked_upload(file.filename)
+    info = json_object(params, "params")
+    datastore = headct_app().datastore()
+    with tempfile.TemporaryDirectory(dir=datastore.private_folder("incoming")) as folder:
+        path = save_upload(file, Path(folder))
+        study = datastore.add_image(image or name[: -len(study_suffix(name))], str(path), info)
+    return {"image": study}
+
+
+@router.get("/datastore/image", tags=["Datastore"], summary="Download a study")
+def image(image: str) -> FileResponse:
+    """The volume file; a DICOM folder has none."""
+    path = Path(headct_app().datastore().get_image_uri(image))
+    if path.is_dir():
+        raise NotFound("no_single_file", "This study is a folder of DICOM files; it is not sent as one file.", field="image")
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+
+def save_upload(file: UploadFile, folder: Path) -> Path:
+    """Writes an uploaded volume as volume.nii.gz, .nii or .nrrd. Raises InvalidRequest `unsupported_format`."""
+    path = folder / f"volume{study_suffix(checked_upload(file.filename))}"
+    _write(file, path)
+    return path
+
+
+def _write(file: UploadFile, path: Path) -> None:
+    with path.open("wb") as target:
+        shutil.copyfileobj(file.file, target)

@@ -1,0 +1,112 @@
+"""The MONAI Label app: models, store, strategies and sessions of this server."""
+
+import importlib
+import logging
+import os
+import time
+from pathlib import Path
+
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.utils.others.class_utils import get_class_names
+
+import lib.configs
+from headct_molre import __version__
+from headct_molre.data.store import StudyStore, sqlite_url
+from headct_molre.errors import NotFound
+from headct_molre.findings import finding_keys
+from lib.activelearning.random import RandomStudy
+from lib.datastore import HeadCTDatastore
+from lib.gate import checked_session
+from lib.infers.headct import HeadCT
+
+
+class HeadCTApp(MONAILabelApp):
+    """75 findings on non-contrast head CT. `--conf models demo,dinov3_base` chooses the models, all by default."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        url = os.environ.get("HEADCT_MOLRE_STORE") or sqlite_url(Path(studies) / ".headct" / "store.sqlite")
+        self.store = StudyStore(url)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="Head CT MoLRE",
+            description="75 findings on non-contrast head CT. Research software, not a medical device.",
+            version=__version__,
+            labels=list(finding_keys()),
+        )
+
+    def init_datastore(self) -> HeadCTDatastore:
+        return HeadCTDatastore(Path(self.studies), self.store)
+
+    def init_infers(self) -> dict[str, HeadCT]:
+        # Each class is named as lib.configs.<model>.<Class>.
+        found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "TaskConfig")}
+        wanted = self.conf.get("models", "all")
+        names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+        infers = {}
+        for name in names:
+            if name not in found:
+                raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
+            module, class_name = found[name]
+            config = getattr(importlib.import_module(module), class_name)()
+            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, store=self.store)
+            infers[name] = config.infer()
+        return infers
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        return {"random": RandomStudy()}
+
+    def on_init_complete(self) -> None:
+        logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
+        super().on_init_complete()
+
+    def infer_task(self, model: str) -> HeadCT:
+        """The task of a model. Raises NotFound `unknown_model`."""
+        try:
+            return self._infers[model]
+        except KeyError:
+            raise NotFound("unknown_model", f"There is no model {model!r}; there are {', '.join(self._infers)}.", field="model") from None
+
+    def infer_tasks(self) -> dict[str, HeadCT]:
+        """All tasks by the name of their model."""
+        return dict(self._infers)
+
+    def trainers(self) -> set[str]:
+        """Names of what can be trained."""
+        return set(self._trainers)
+
+    def strategies(self) -> set[str]:
+        """Names of the strategies that choose the next study."""
+        return set(self._strategies)
+
+    def infer(self, request: dict, datastore: HeadCTDatastore | None = None) -> dict:
+        """MONAI Label's call with a study id. The original would also read any file of this machine that is named."""
+        study = request["image"]
+        path = (datastore or self.datastore()).get_image_uri(study)
+        file, prediction = self.infer_task(request.get("model", ""))({"image": path, "study": study})
+        return {"label": None, "tag": "", "file": file, "params": prediction}
+
+    def session_volume(self, session_id: str) -> Path:
+        """The images that were uploaded to a session. Raises NotFound `unknown_session`."""
+        session = self.sessions().get_session(checked_session(session_id))
+        if session is None:
+            raise NotFound("unknown_session", "There is no such session, or it has expired.", field="session_id")
+        return Path(session.image)
+
+    def cleanup_sessions(self) -> None:
+        """Removes expired sessions, and what a killed server left half written, on which the original fails."""
+        folder = Path(self.sessions().store_path)
+        for path in list(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                expires = path.stat().st_mtime + self.sessions().expiry
+                session = self.sessions().get_session(path.name, update_ts=False, fetch_cache=False)
+                if session is not None:
+                    expires = session.last_access_ts + session.expiry
+            except ValueError:
+                pass  # half written; it may be an upload that has just begun, so it lives as long as any other
+            except OSError:
+                continue  # removed meanwhile
+            if expires < time.time():
+                self.sessions().remove_session(path.name)

@@ -1,0 +1,276 @@
+"""The real server in a process of its own, as a user starts it, walked over HTTP."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from headct_molre.data.phantom import write_cohort
+from headct_molre.findings import finding_keys
+from headct_molre.schema import Prediction
+
+START_LIMIT_S = 60  # it takes 8 s alone on two cores; a test machine is shared
+
+
+class Server:
+    """`headct-molre serve` on a free port; `stop` takes the signal, since one test needs kill -9."""
+
+    def __init__(self, studies: Path, log: Path) -> None:
+        self.studies, self.log = studies, log
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen | None = None
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(self.studies)]
+        command += ["--port", str(self.port), "--models", "all"]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                self.http.get("/headct/health").raise_for_status()
+                return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(with_signal)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    studies = folder / "studies"
+    write_cohort(studies, 2, seed=11)
+    write_cohort(folder / "elsewhere", 1, seed=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    server = Server(folder / "studies", folder / "log.txt")
+    server.start()
+    yield server
+    server.stop()
+    server.http.close()
+
+
+@pytest.fixture(scope="module")
+def http(server):
+    return server.http
+
+
+def submission(study, **changes):
+    document = {"schema": "headct.submission/1", "submission_id": str(uuid.uuid4()), "study": study, "reader": "anna", "model": None}
+    return document | {"findings": {"hydrocephalus": "present"}} | changes
+
+
+def put_label(http, study, document):
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return http.put("/datastore/label", params={"image": study}, files={"label": ("submission.json", body)})
+
+
+def test_info_lists_models_and_findings(http):
+    info = http.get("/info/").json()
+    assert info["labels"] == list(finding_keys())
+    assert set(info["models"]) == {"demo", "dinov3_base"}
+    assert info["models"]["demo"]["labels"] == list(finding_keys())
+    assert info["models"]["demo"]["demo"] is True
+    assert info["models"]["demo"]["version"]
+    assert "random" in info["strategies"]
+    assert info["datastore"]["total"] == 2
+
+
+def test_findings_studies_and_models_are_listed(http):
+    assert [finding["key"] for finding in http.get("/headct/findings").json()] == list(finding_keys())
+    assert [study["study"] for study in http.get("/headct/studies").json()] == ["phantom-0001", "phantom-0002"]
+    assert http.get("/headct/studies/phantom-0001").json() == {"study": "phantom-0001", "format": "nifti", "submissions": 0}
+    models = {model["name"]: model for model in http.get("/headct/models").json()}
+    assert models["demo"]["available"]
+    assert models["demo"]["card"]["demo"] is True
+
+
+def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http):
+    first = http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"})
+    assert first.status_code == 200, first.text
+    prediction = Prediction.model_validate_json(first.content)
+    assert prediction.study == "phantom-0001"
+    assert prediction.model.demo
+    assert prediction.to_json().encode() == first.content
+    started = time.monotonic()
+    assert http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"}).content == first.content
+    assert time.monotonic() - started < 1
+
+
+def test_the_server_answers_while_an_inference_runs(http, server, folder):
+    changed = bytearray(gzip.decompress((folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()))
+    changed[-2:] = b"\x00\x00"
+    (server.studies / "not-seen-yet.nii.gz").write_bytes(gzip.compress(bytes(changed), 1))
+    answers = []
+
+    def infer():
+        with httpx.Client(base_url=http.base_url, timeout=120) as own:
+            answers.append(own.post("/infer/demo", params={"image": "not-seen-yet"}))
+
+    running = threading.Thread(target=infer)
+    running.start()
+    slowest = asked = 0
+    while running.is_alive():
+        started = time.monotonic()
+        assert http.get("/info/").status_code == 200
+        slowest, asked = max(slowest, time.monotonic() - started), asked + 1
+    running.join()
+    (server.studies / "not-seen-yet.nii.gz").unlink()
+    assert answers[0].status_code == 200, answers[0].text
+    assert asked >= 2
+    assert slowest < 2
+
+
+def test_a_volume_uploaded_to_a_session_is_predicted(http, folder):
+    volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
+    session = http.put("/session/", files={"files": ("any name.nii.gz", volume)}).json()["session_id"]
+    answer = http.post("/infer/demo", params={"session_id": session, "output": "json"})
+    assert answer.status_code == 200, answer.text
+    assert Prediction.model_validate_json(answer.content).study == session
+    assert http.delete(f"/session/{session}").status_code == 200
+    assert http.post("/infer/demo", params={"session_id": session}).json()["code"] == "unknown_session"
+
+
+def test_the_next_study_is_one_that_nobody_has_read(http):
+    for _ in range(3):  # within one second, where MONAI Label's own strategy fails
+        answer = http.post("/activelearning/random", json={"client_id": "test"}).json()
+        assert answer["id"] in {"phantom-0001", "phantom-0002"}
+        assert Path(answer["path"]).is_file()
+
+
+def test_a_submission_survives_kill_9_and_a_retry_is_stored_once(server, http):
+    version = http.get("/info/").json()["models"]["demo"]["version"]
+    shown = Prediction.model_validate_json(http.post("/infer/demo", params={"image": "phantom-0002"}).content)
+    sent = submission("phantom-0002", model={"name": "demo", "version": version})
+    receipt = put_label(http, "phantom-0002", sent).json()
+    assert receipt["submission_id"] == sent["submission_id"]
+    assert receipt["study"] == "phantom-0002"
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert put_label(http, "phantom-0002", sent).json() == receipt
+    assert http.post("/headct/submissions", json=sent).json()["received_at"] == receipt["received_at"]
+    (record,) = http.get("/headct/studies/phantom-0002/submissions").json()
+    assert {key: record["submission"][key] for key in sent} == sent
+    assert record["shown_probabilities"] == {finding.key: finding.probability for finding in shown.findings}
+    assert http.get("/headct/studies/phantom-0002/label").json()["findings"] == {"hydrocephalus": "present"}
+    assert http.get("/datastore/label", params={"label": "phantom-0002", "tag": "final"}).json()["findings"] == {"hydrocephalus": "present"}
+    assert http.get("/datastore/").json()["completed"] == 1
+    assert http.post("/activelearning/random").json()["id"] == "phantom-0001"
+
+
+KNOWN = "phantom-0001"
+REFUSALS = [
+    ("POST", "/infer/demo?image=unknown", {}, 404, "unknown_study"),
+    ("POST", "/infer/demo?image=../phantom-0001", {}, 422, "invalid_study"),
+    ("POST", "/infer/demo?image=%2Fetc%2Fpasswd", {}, 422, "invalid_study"),
+    ("POST", "/infer/demo", {}, 422, "ambiguous_study"),
+    ("POST", "/infer/demo?session_id=../../x", {}, 404, "unknown_session"),
+    ("POST", f"/infer/unknown?image={KNOWN}", {}, 404, "unknown_model"),
+    ("POST", f"/infer/demo?image={KNOWN}&output=image", {}, 422, "unsupported_output"),
+    ("POST", f"/infer/demo?image={KNOWN}", {"data": {"params": "{"}}, 422, "invalid_json"),
+    ("POST", f"/infer/demo?image={KNOWN}", {"data": {"params": '{"image": "/etc/passwd"}'}}, 422, "reserved_parameter"),
+    ("POST", "/infer/demo", {"files": {"file": ("x.exe", b"MZ")}}, 422, "unsupported_format"),
+    ("POST", "/infer/demo", {"files": {"file": ("x.nii.gz", b"no volume")}}, 422, None),
+    ("POST", "/infer/wsi_v2/demo?image=/etc/passwd", {}, 403, "disabled"),
+    ("POST", "/batch/infer/demo", {}, 403, "disabled"),
+    ("POST", "/train/demo", {}, 404, "unknown_trainer"),
+    ("POST", "/scoring/dice", {}, 403, "disabled"),
+    ("POST", "/activelearning/unknown", {}, 404, "unknown_strategy"),
+    ("POST", "/activelearning/random", {"content": b"{", "headers": {"content-type": "application/json"}}, 422, "invalid_json"),
+    ("PUT", f"/datastore/label?image={KNOWN}", {"files": {"label": ("x.json", b"{")}}, 422, "invalid_json"),
+    ("PUT", f"/datastore/label?image={KNOWN}&tag=../../x", {"files": {"label": ("x.json", b"{}")}}, 422, "unsupported_tag"),
+    ("PUT", f"/datastore/label?image={KNOWN}", {}, 422, "invalid_request"),
+    ("POST", "/headct/submissions", {"content": b"{", "headers": {"content-type": "application/json"}}, 422, "invalid_json"),
+    ("PUT", "/datastore/image?image=../x", {"files": {"file": ("x.nii.gz", b"")}}, 422, "invalid_study"),
+    ("PUT", f"/datastore/image?image={KNOWN}", {"files": {"file": ("x.nii.gz", b"")}}, 409, "study_exists"),
+    ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": "{"}}, 422, "invalid_json"),
+    ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": '{"x": NaN}'}}, 422, "invalid_info"),
+    ("DELETE", f"/datastore/image?id={KNOWN}", {}, 405, "not_supported"),
+    ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
+    ("GET", "/datastore/dataset", {}, 405, "not_supported"),
+    ("GET", "/headct/studies/unknown/submissions", {}, 404, "unknown_study"),
+    ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.zip", b"")}}, 422, "unsupported_archive"),
+    ("GET", "/session/%2e%2e", {}, 404, "unknown_session"),
+    ("PUT", "/model/demo", {"files": {"file": ("x.pt", b"")}}, 403, "disabled"),
+    ("DELETE", "/model/demo", {}, 403, "disabled"),
+    ("GET", "/proxy/dicom/wado/x", {}, 403, "disabled"),
+    ("POST", "/reload", {}, 403, "disabled"),
+    ("GET", "/logs/", {}, 403, "disabled"),
+    ("GET", "/info/", {"headers": {"host": "rebound.example"}}, 403, "unknown_host"),
+    ("GET", "/unknown", {}, 404, "not_found"),
+    ("PATCH", "/info/", {}, 405, "method_not_allowed"),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "body", "status", "code"), REFUSALS, ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_requests_are_refused_with_a_code_and_a_sentence(http, method, url, body, status, code):
+    answer = http.request(method, url, **body)
+    assert answer.status_code == status, answer.text
+    assert {"code", "message"} <= set(answer.json()) <= {"code", "message", "field"}
+    assert code is None or answer.json()["code"] == code
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"findings": {"hydrocefalus": "present"}}, "findings"),
+        ({"findings": {}}, "findings"),
+        ({"findings": {"hydrocephalus": "maybe"}}, "findings.hydrocephalus"),
+        ({"submission_id": "1"}, "submission_id"),
+        ({"reader": ""}, "reader"),
+        ({"seconds_spent": -1}, "seconds_spent"),
+        ({"misspelt": 1}, "misspelt"),
+        ({"study": "phantom-0002"}, "study"),
+    ],
+)
+def test_a_malformed_submission_is_refused_by_the_name_of_its_field(http, changes, field):
+    before = http.get("/headct/studies").json()
+    answer = put_label(http, KNOWN, submission(KNOWN) | changes)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["field"] == field
+    assert http.get("/headct/studies").json() == before
+
+
+def test_a_submission_id_is_used_once(http):
+    sent = submission("phantom-0002")
+    assert put_label(http, "phantom-0002", sent).status_code == 200
+    answer = put_label(http, "phantom-0002", sent | {"reader": "ben"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "submission_conflict")
+
+
+def test_other_web_sites_get_no_access(http):
+    assert "access-control-allow-origin" not in http.get("/info/", headers={"origin": "https://elsewhere.example"}).headers
+
+
+def test_the_log_names_no_study(server):
+    assert "Traceback" not in server.log.read_text()
+    assert "phantom-0001" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--models", "unknown"], ["--port", "0"]])
+def test_the_command_refuses_what_it_cannot_serve(tmp_path, arguments):
+    command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(tmp_path / "s"), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": ""})
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1

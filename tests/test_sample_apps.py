@@ -1,0 +1,29 @@
+"""The catalogue sample-apps.json says what is there: apps, models and commands."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headct_molre.predict import available_models
+
+ROOT = Path(__file__).parents[1]
+CATALOGUE = json.loads((ROOT / "sample-apps.json").read_text(encoding="utf-8"))
+
+
+def test_every_app_on_disk_is_in_the_catalogue():
+    on_disk = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "apps").glob("*/main.py")}
+    assert {app["path"] for app in CATALOGUE["apps"]} == on_disk
+
+
+@pytest.mark.parametrize("app", CATALOGUE["apps"], ids=lambda app: app["name"])
+def test_an_app_and_its_models_are_described_as_they_are(app):
+    assert set(app) == {"name", "path", "title", "description", "models", "commands"}
+    assert app["path"] == f"apps/{app['name']}"
+    configs = {path.stem for path in (ROOT / app["path"] / "lib" / "configs").glob("*.py")} - {"__init__"}
+    named = [model["name"] for model in app["models"]]
+    assert sorted(named) == sorted(configs) == sorted(available_models())
+    for model in app["models"]:
+        assert set(model) == {"name", "backbone", "kind", "demo", "licence"}
+        assert model["demo"] == (model["name"] == "demo")
+        assert model["kind"] in ("2D", "3D")
