@@ -1,0 +1,185 @@
+"""The gate before every prediction: is this a readable non-contrast CT of a whole human head? Refuse or warn, with the reason."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import StudyRefused
+from ..schema import Quality, Warning_
+from .cavity import HeadGrid, head_grid, look_around
+from .geometry import AIR_HU, Facts
+from .volume import Volume
+
+FEWEST_SLICES = 8
+SHORTEST_COVERAGE_MM = 60.0
+# Half a brain: what 60 mm of an adult's vault hold.
+SMALLEST_CAVITY_ML = 300.0
+LARGEST_CAVITY_ML = 2600.0
+# A head's outline is 200 to 280 cm2, a trunk's 500 to 900.
+LARGEST_HEAD_CM2 = 420.0
+WHOLE_BRAIN_MM = 100.0
+THICK_SLICE_MM = 5.5
+BONE_KERNEL = re.compile(r"bone|edge|lung|^(B|H|J)[cfhr]?[67]\d|^FC(30|8\d)|^Y[CD]$", re.IGNORECASE)
+
+
+def gate(volume: Volume) -> Quality:
+    """What is right and wrong with a study; an accepted one carries warnings and the measured facts.
+
+    Works on a 4 mm grid, well under a second. Raises StudyRefused: `not_hu`, `not_plain_ct`, `no_brain_in_view`,
+    `partial_coverage` (fewer than 8 slices or less than 60 mm), `not_human_brain` (a plastic head), `not_head`.
+    """
+    _check_hounsfield(volume.hu)
+    grid = head_grid(volume)
+    tissue = (grid.hu > -150) & grid.seen
+    if _millilitres(grid, tissue) < 50:
+        raise StudyRefused("no_brain_in_view", "The images show next to nothing but air. Send the series of the head.")
+    coverage = _number(volume.facts, "coverage_mm", volume.spacing_mm[0] * (volume.hu.shape[0] - 1))
+    if volume.hu.shape[0] < FEWEST_SLICES or coverage < SHORTEST_COVERAGE_MM:
+        raise StudyRefused(
+            "partial_coverage",
+            f"{volume.hu.shape[0]} slices cover {coverage:.0f} mm; at least {FEWEST_SLICES} slices and {SHORTEST_COVERAGE_MM:.0f} mm "
+            "are needed. Send the whole head.",
+        )
+    brain = ndimage.binary_erosion(grid.cavity)
+    cavity_ml = _millilitres(grid, grid.cavity)
+    if cavity_ml < SMALLEST_CAVITY_ML or not brain.any():
+        raise _no_brain(grid, tissue)
+    values = grid.hu[brain]
+    median, share = float(np.median(values)), float(np.mean((values > -30) & (values < 110)))
+    if cavity_ml > LARGEST_CAVITY_ML:
+        raise StudyRefused(
+            "not_head", f"Bone encloses {cavity_ml:.0f} ml, more than any head. The models read non-contrast CT of the head."
+        )
+    if not 5.0 < median < 70.0 or share < 0.5:
+        raise StudyRefused(
+            "not_human_brain",
+            f"What the skull encloses has a median of {median:.0f} HU; a brain has about 30. Is this a plastic or water phantom?",
+        )
+    layers = np.flatnonzero(grid.cavity.any(axis=(1, 2)))
+    facts: Facts = {
+        **volume.facts,
+        "cavity_ml": round(cavity_ml, 1),
+        "brain_median_hu": round(median, 1),
+        "brain_coverage_mm": round(float(len(layers) * grid.spacing), 1),
+        "open_top_share": round(_open_top(grid), 3),
+    }
+    return Quality(accepted=True, warnings=_warnings(facts), facts=facts)
+
+
+def _check_hounsfield(hu: np.ndarray) -> None:
+    """Every CT of a head holds air near -1000 HU around it; windowed, scaled, masked and offset images do not."""
+    # Every eighth pixel in plane is plenty for shares of the whole image.
+    sample = hu[:, ::8, ::8] if min(hu.shape[1:]) >= 128 else hu[:, ::2, ::2]
+    if not np.isfinite(sample).all():
+        raise StudyRefused("not_hu", "The image holds values that are not finite numbers.")
+    if np.mean((sample >= -1100) & (sample <= -850)) >= 0.02:
+        return
+    values, counts = np.unique(sample, return_counts=True)
+    low, high = float(values[0]), float(values[-1])
+    if counts.max() >= 0.85 * sample.size and abs(float(values[counts.argmax()])) < 1:
+        raise StudyRefused(
+            "not_plain_ct", "Everything but vessels or brain was removed from these images. Send the original non-contrast CT."
+        )
+    raise StudyRefused(
+        "not_hu",
+        f"The values ({low:.4g} to {high:.4g}) are not Hounsfield units: no air near {AIR_HU:.0f} HU. "
+        "Export the original CT, neither windowed nor scaled.",
+    )
+
+
+def _no_brain(grid: HeadGrid, tissue: np.ndarray) -> StudyRefused:
+    """Why no intracranial cavity was found in images that do show something."""
+    # Without regard to air: what bone surrounds on all sides, whatever fills it.
+    rim = np.zeros_like(grid.bone)
+    rim[:, [0, -1], :] = rim[:, :, [0, -1]] = True
+    hits, misses = look_around(grid.bone, rim & ~grid.bone, np.ones_like(grid.seen))
+    shell = (hits >= 14) & (misses <= 0.2 * (hits + misses)) & ~grid.bone & grid.seen
+    if _millilitres(grid, shell & (grid.hu < -150)) > SMALLEST_CAVITY_ML and _outline_cm2(grid, tissue | shell) < LARGEST_HEAD_CM2:
+        return StudyRefused("not_human_brain", "The skull encloses air or foam and no brain. This is a plastic phantom.")
+    if _outline_cm2(grid, tissue) > LARGEST_HEAD_CM2:
+        return StudyRefused(
+            "not_head", "This is not a CT of the head: the body in view is too wide. The models read non-contrast CT of the head."
+        )
+    soft = grid.hu[tissue & (grid.hu < 200)]
+    bone_ml = _millilitres(grid, grid.bone)
+    if bone_ml < 30 and len(soft) and 10 < np.median(soft) < 70 and _millilitres(grid, tissue) < LARGEST_CAVITY_ML:
+        return StudyRefused("not_plain_ct", "The skull was removed from these images. Send the original non-contrast CT.")
+    if bone_ml < 30:
+        return StudyRefused("not_head", "No skull is in view. The models read non-contrast CT of the head.")
+    return StudyRefused(
+        "no_brain_in_view", "No brain enclosed by a skull is in view: the images show a neck, a face, a vertex or another body part."
+    )
+
+
+def _warnings(facts: Facts) -> list[Warning_]:
+    warnings = []
+
+    def warn(code: str, message: str, value: float | None = None) -> None:
+        warnings.append(Warning_(code=code, message=message, value=value))
+
+    tilt, spacing = _number(facts, "tilt_degrees", 0.0), _number(facts, "slice_spacing_mm", 0.0)
+    low, high = _number(facts, "slice_spacing_min_mm", spacing), _number(facts, "slice_spacing_max_mm", spacing)
+    missing, age = _number(facts, "missing_slices", 0.0), _number(facts, "patient_age_years", 99.0)
+    covered = _number(facts, "brain_coverage_mm", 0.0)
+    if tilt > 2.0:
+        warn("gantry_tilt", f"The gantry was tilted by {tilt:.1f} degrees; the geometry is corrected.", tilt)
+    if high - low > max(0.1 * spacing, 0.1):
+        warn("uneven_spacing", f"Slices lie {low:.2f} to {high:.2f} mm apart; they were brought to an even spacing.", high)
+    if missing:
+        warn("missing_slices", f"{missing:.0f} slice(s) are missing; their place was filled from their neighbours.", missing)
+    if spacing > THICK_SLICE_MM:
+        warn("thick_slices", f"Slices lie {spacing:.1f} mm apart; small findings may be missed.", spacing)
+    if covered < WHOLE_BRAIN_MM or _number(facts, "open_top_share", 0.0) > 0.1:
+        warn(
+            "incomplete_coverage",
+            f"Only {covered:.0f} mm of the brain or not its top are in view; nothing is known about the rest.",
+            covered,
+        )
+    if facts.get("contrast_tag") or facts.get("contrast_described"):
+        warn("contrast_suspected", "The headers speak of contrast medium; the models were made for non-contrast CT.")
+    if age < 18:
+        warn("age_below_18", f"The patient is {age:.0f} years old; the models were made for adults.", age)
+    if isinstance(kernel := facts.get("kernel"), str) and BONE_KERNEL.search(kernel):
+        warn("bone_kernel", f"The reconstruction kernel {kernel} is made for bone; brain contrast is poor.")
+    if facts.get("conflicting_tag"):
+        warn(
+            "conflicting_tag",
+            f"The {str(facts['conflicting_tag']).replace('_', ' ')} disagrees with the slice positions, which were followed.",
+        )
+    if facts.get("lossy_compression"):
+        warn("lossy_compression", "The images were compressed with loss.")
+    return warnings
+
+
+def _open_top(grid: HeadGrid) -> float:
+    """Share of the cavity's largest cross-section that is cut by the upper end of the scan instead of closed by bone."""
+    cut = grid.cavity & ~np.roll(grid.seen, -1, axis=0)
+    cut[-1] = grid.cavity[-1]
+    above = np.cumsum(grid.cavity[::-1], axis=0)[::-1]
+    return float(
+        (cut & (above == 1) & (np.arange(len(cut))[:, None, None] > len(cut) // 2)).sum() / max(grid.cavity.sum(axis=(1, 2)).max(), 1)
+    )
+
+
+def _outline_cm2(grid: HeadGrid, mask: np.ndarray) -> float:
+    """Median area of the largest object's filled axial cross-sections, cm2."""
+    labels, count = ndimage.label(ndimage.binary_opening(mask))
+    if count == 0:
+        return 0.0
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    body = labels == int(sizes.argmax())
+    areas = [float(ndimage.binary_fill_holes(layer).sum()) for layer in body if layer.any()]
+    return float(np.median(areas)) * grid.spacing**2 / 100
+
+
+def _millilitres(grid: HeadGrid, mask: np.ndarray) -> float:
+    return float(mask.sum()) * grid.spacing**3 / 1000
+
+
+def _number(facts: Facts, key: str, default: float) -> float:
+    value = facts.get(key)
+    return default if value is None or isinstance(value, str) else float(value)

@@ -1,0 +1,159 @@
+"""The gate: heads with any disease pass, everything else is refused with the reason that names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from headct_molre.errors import StudyRefused
+from headct_molre.imaging.quality import gate
+from headct_molre.imaging.read import read_study
+from headct_molre.imaging.volume import Volume
+from shared_data import shared_ct
+
+
+def refused(volume: Volume) -> str:
+    with pytest.raises(StudyRefused) as caught:
+        gate(volume)
+    return caught.value.code
+
+
+def warned(volume: Volume) -> dict[str, float | None]:
+    return {warning.code: warning.value for warning in gate(volume).warnings}
+
+
+def ras(volume: Volume) -> np.ndarray:
+    """RAS positions (3, slice, row, column) in mm."""
+    index = np.stack(np.meshgrid(*(np.arange(size) for size in volume.hu.shape), indexing="ij"), axis=-1).astype(float)
+    return np.moveaxis(volume.to_ras(index), -1, 0)
+
+
+def test_a_plain_head_is_accepted_without_a_warning(head):
+    quality = gate(head)
+    assert quality.accepted
+    assert quality.warnings == []
+    assert quality.facts["brain_median_hu"] == pytest.approx(32, abs=2)
+    assert quality.facts["cavity_ml"] == pytest.approx(4 / 3 * np.pi * 7 * 8.8 * 7, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("lesion", "hu"),
+    [("hemorrhage", 75.0), ("pneumocephalus", -900.0), ("hydrocephalus", 5.0), ("infarct", 18.0)],
+)
+def test_a_head_with_a_large_lesion_is_accepted(head, lesion, hu):
+    x, y, z = ras(head)
+    radius = 45 if lesion in ("hydrocephalus", "infarct") else 30
+    sick = head.hu.copy()
+    sick[(x - 15) ** 2 + y**2 + (z - 10) ** 2 < radius**2] = hu
+    assert gate(replace(head, hu=sick)).accepted
+
+
+def test_a_craniectomy_is_accepted(head):
+    x, y, z = ras(head)
+    sick = head.hu.copy()
+    sick[(x > 40) & (y**2 + (z - 20) ** 2 < 45**2) & (sick > 300)] = 40
+    assert gate(replace(head, hu=sick)).accepted
+
+
+@pytest.mark.parametrize(
+    "rescale",
+    [
+        lambda hu: (hu - hu.min()) / np.ptp(hu),
+        lambda hu: np.clip(hu, 0, 80) * 255 / 80,
+        lambda hu: np.clip(hu + 1024, 0, None),
+        lambda hu: np.clip(hu, -20, 180),
+    ],
+    ids=["0..1", "brain window 0..255", "without intercept", "clipped"],
+)
+def test_values_that_are_not_hounsfield_units_are_refused(head, rescale):
+    assert refused(replace(head, hu=rescale(head.hu).astype(np.float32))) == "not_hu"
+
+
+def test_a_stripped_skull_is_refused(head):
+    x, y, z = ras(head)
+    stripped = np.where((x / 70) ** 2 + (y / 88) ** 2 + (z / 70) ** 2 < 0.95, head.hu, -1000.0).astype(np.float32)
+    assert refused(replace(head, hu=stripped)) == "not_plain_ct"
+    vessels = np.where((np.abs(x) < 10) & (np.abs(y) < 20), 300.0, 0.0).astype(np.float32)
+    assert refused(replace(head, hu=vessels)) == "not_plain_ct"
+
+
+def test_a_skull_full_of_foam_or_water_at_100_hu_is_no_human_brain(head):
+    x, y, z = ras(head)
+    inside = (x / 70) ** 2 + (y / 88) ** 2 + (z / 70) ** 2 < 1
+    for filling in (-950.0, 120.0):
+        assert refused(replace(head, hu=np.where(inside, filling, head.hu).astype(np.float32))) == "not_human_brain"
+
+
+def test_too_few_slices_air_and_a_vertex_are_refused(head):
+    thin = replace(head, hu=head.hu[10:17], facts={"coverage_mm": 30.0})
+    assert refused(thin) == "partial_coverage"
+    assert refused(replace(head, hu=np.full_like(head.hu, -1000.0))) == "no_brain_in_view"
+    x, y, _ = ras(head)
+    neck = np.where((x / 60) ** 2 + (y / 65) ** 2 < 1, 45.0, -1000.0)
+    neck[(x / 18) ** 2 + ((y + 20) / 18) ** 2 < 1] = 500.0
+    assert refused(replace(head, hu=neck.astype(np.float32))) == "no_brain_in_view"
+
+
+def test_every_remark_has_its_code_and_value(head):
+    facts = {
+        **head.facts,
+        "tilt_degrees": 12.0,
+        "slice_spacing_mm": 7.0,
+        "slice_spacing_min_mm": 5.0,
+        "slice_spacing_max_mm": 9.0,
+        "missing_slices": 2,
+        "contrast_tag": True,
+        "patient_age_years": 4.0,
+        "kernel": "H60s",
+        "conflicting_tag": "slice_location",
+    }
+    assert warned(replace(head, facts=facts)) == {
+        "gantry_tilt": 12.0,
+        "uneven_spacing": 9.0,
+        "missing_slices": 2.0,
+        "thick_slices": 7.0,
+        "contrast_suspected": None,
+        "age_below_18": 4.0,
+        "bone_kernel": None,
+        "conflicting_tag": None,
+    }
+
+
+@pytest.mark.parametrize("kept", [slice(17, None), slice(0, 25)], ids=["without the base", "without the vertex"])
+def test_a_part_of_the_brain_is_remarked(head, kept):
+    affine = head.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * kept.start
+    assert "incomplete_coverage" in warned(Volume(head.hu[kept], affine, {}))
+
+
+# --- public scans ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tilted_human_head_is_accepted_quickly_with_its_two_remarks():
+    volume = read_study(shared_ct("ge_human_tilt"))
+    started = perf_counter()
+    assert warned(volume) == {"gantry_tilt": pytest.approx(18.5, abs=0.01), "uneven_spacing": 7.38}
+    assert perf_counter() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    ("scan", "code"),
+    [
+        ("body_ct", "not_head"),
+        ("niivue/CT_pitch.nii.gz", "not_hu"),
+        ("niivue/CT_AVM.nii.gz", "not_plain_ct"),
+        ("scct_template/scct.nii", "not_hu"),
+        ("scct_template/scct_stripped.nii", "not_hu"),
+        ("philips_phantom", "not_human_brain"),
+        ("philips_phantom/no_tilt_5mm", "not_human_brain"),
+        ("philips_phantom/tilt_minus_18_5", "partial_coverage"),
+        ("philips_phantom/tilt_plus_16_5", "partial_coverage"),
+        ("dicom2nifti_failing/gantry_tilting", "no_brain_in_view"),
+        ("dicom2nifti_failing/slice_increment", "no_brain_in_view"),
+    ],
+)
+def test_public_scans_that_are_no_readable_head_are_refused(scan, code):
+    assert refused(read_study(shared_ct(scan))) == code
