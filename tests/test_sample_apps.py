@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headct_molre.models.backbones import backbone_spec
 from headct_molre.predict import available_models
 
 ROOT = Path(__file__).parents[1]
@@ -26,4 +27,6 @@ def test_an_app_and_its_models_are_described_as_they_are(app):
     for model in app["models"]:
         assert set(model) == {"name", "backbone", "kind", "demo", "licence"}
         assert model["demo"] == (model["name"] == "demo")
-        assert model["kind"] in ("2D", "3D")
+        spec = backbone_spec(model["name"])
+        assert (model["backbone"], model["licence"]) == (spec.title, spec.licence)
+        assert model["kind"] == {"slice": "2D", "volume": "3D"}[spec.level]

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from shared_data import shared_ct
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
+from headct_molre.predict import Predictor
 from headct_molre.schema import Prediction
 
 START_LIMIT_S = 60  # it takes 8 s alone on two cores; a test machine is shared
@@ -115,6 +118,27 @@ def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http):
     started = time.monotonic()
     assert http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"}).content == first.content
     assert time.monotonic() - started < 1
+
+
+def test_the_ge_scan_gets_the_same_prediction_as_without_a_server(http, server):
+    scan = shared_ct("ge_human_tilt")
+    shutil.copytree(scan, server.studies / "ge")
+    try:
+        answer = http.post("/infer/demo", params={"image": "ge", "output": "json"})
+        assert answer.status_code == 200, answer.text
+        served = Prediction.model_validate_json(answer.content)
+    finally:
+        shutil.rmtree(server.studies / "ge")
+    alone = Predictor("demo", device="cpu").predict(scan, "ge")
+    assert served.model_copy(update={"timing_ms": {}}) == alone.model_copy(update={"timing_ms": {}})
+
+
+@pytest.mark.parametrize(("name", "code"), [("head_mr", "wrong_modality"), ("body_ct", "not_head")])
+def test_what_is_not_a_head_ct_is_refused_with_the_reason(http, name, code):
+    files = sorted(path for path in shared_ct(name).iterdir() if path.suffix in (".dcm", ".gz"))
+    session = http.put("/session/", files=[("files", (path.name, path.read_bytes())) for path in files]).json()["session_id"]
+    answer = http.post("/infer/demo", params={"session_id": session})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
 def test_the_server_answers_while_an_inference_runs(http, server, folder):

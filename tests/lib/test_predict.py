@@ -129,7 +129,8 @@ def test_the_ge_scan_is_read_with_slices_inside_the_head(predictor):
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "word"), [("head_mr", "wrong_modality", "MR"), ("body_ct", "not_head", "head"), ("ge_human_wrong_geometry", "geometry_contradiction", "")]
+    ("name", "code", "word"),
+    [("head_mr", "wrong_modality", "MR"), ("body_ct", "not_head", "head"), ("ge_human_wrong_geometry", "geometry_contradiction", "")],
 )
 def test_what_is_not_a_head_ct_is_refused_with_a_reason(predictor, name, code, word):
     folder = shared_ct(name)

@@ -37,6 +37,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidRequest
+from ..imaging import PREPARATION_VERSION
 from ..schema import Contract, Prediction, State, Submission
 
 _METADATA = MetaData()
@@ -68,6 +69,7 @@ _PREDICTIONS = Table(
     Column("content_sha256", String(64), primary_key=True),
     Column("model", String(64), primary_key=True),
     Column("version", String(64), primary_key=True),
+    Column("preparation", String(16), primary_key=True),
     Column("created_at", DateTime, nullable=False),
     Column("document", Text, nullable=False),
 )
@@ -165,6 +167,7 @@ class StudyStore:
             "content_sha256": content_sha256,
             "model": prediction.model.name,
             "version": prediction.model.version,
+            "preparation": PREPARATION_VERSION,
             "created_at": _now(),
             "document": prediction.to_json(),
         }
@@ -176,9 +179,14 @@ class StudyStore:
         self.set_content(prediction.study, content_sha256)
 
     def get_prediction(self, content_sha256: str, model: str, version: str) -> Prediction | None:
-        """The stored prediction of a model version on the images with this hash."""
+        """The stored prediction of a model version on the images with this hash, as they are prepared today."""
         table = _PREDICTIONS.c
-        query = select(table.document).where(table.content_sha256 == content_sha256, table.model == model, table.version == version)
+        query = select(table.document).where(
+            table.content_sha256 == content_sha256,
+            table.model == model,
+            table.version == version,
+            table.preparation == PREPARATION_VERSION,
+        )
         with self._engine.connect() as connection:
             document = connection.execute(query).scalar()
         return None if document is None else Prediction.model_validate_json(document)

@@ -1,7 +1,7 @@
 """Rigid alignment of a head to the standard frame, from the mirror symmetry and the sagittal outline of the skull's cavity.
 
 Standard frame: RAS directions in mm. x = 0 is the midsagittal plane. The pitch is the one in which the cavity's outline near the
-midline fits the outline of an MNI brain mask best, so axial slices lie as in MNI space. y = 0 is the middle of that outline's
+midline fits that of the phantom's mean head best (`outline`). y = 0 is the middle of that outline's
 length. The vertex of the inner table lies at z = +70, wherever the scan stops below.
 """
 
@@ -14,17 +14,12 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from .cavity import HeadGrid, head_grid
+from .outline import ANGLES_DEGREES, outline_mm
 from .volume import Volume
 
 VERTEX_MM = 70.0
 CAP_MM = 85.0
 SLAB_MM = np.arange(-18.0, 19.0, 6.0)
-# Radii in mm of the brain's outline within 20 mm of the midline, every 10 degrees from the front over the top, around MNI
-# (y, z) = (-17.5, 8); measured on blast-ct's `ct_template_mask.nii.gz` (Apache-2.0), which they describe to an overlap of 0.99.
-OUTLINE_MM = np.array(
-    [91, 89, 86, 83, 80, 78, 77, 77, 79, 81, 81, 82, 83, 82, 82, 82, 83, 85,
-     89, 90, 88, 88, 90, 89, 87, 82, 74, 59, 49, 50, 51, 50, 61, 76, 87, 90]
-)  # fmt: skip
 SMALLEST_CAVITY_ML = 250.0
 FINE_GRID_MM = 3.0
 FINE_HALF_MM = 120.0
@@ -150,7 +145,7 @@ def _outline_pitch(grid: HeadGrid, to_frame: np.ndarray, upright: np.ndarray, of
         ahead = (np.cos(pitch) * plane[:, 0] + np.sin(pitch) * plane[:, 1] - along) / np.exp(scale)
         height = (np.cos(pitch) * plane[:, 1] - np.sin(pitch) * plane[:, 0] - above) / np.exp(scale)
         angle = np.degrees(np.arctan2(height, ahead))
-        radius = np.interp(angle, np.arange(0, 360, 10), OUTLINE_MM, period=360)
+        radius = np.interp(angle, ANGLES_DEGREES, outline_mm(), period=360)
         return np.asarray(np.clip(0.5 + (radius - np.hypot(ahead, height)) / 10.0, 0.0, 1.0))
 
     def cost(parameters: np.ndarray) -> float:

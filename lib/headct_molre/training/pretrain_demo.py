@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 class PretrainSettings:
     """Steps of a batch of slices, peak learning rate of a one-cycle schedule, and the seed."""
 
-    steps: int = 2400
+    steps: int = 1400
     batch: int = 64
     learning_rate: float = 1e-3
     seed: int = 0

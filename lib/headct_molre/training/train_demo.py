@@ -56,7 +56,7 @@ class DemoSettings:
     fresh_studies: int = 200
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     feature_epochs: int = 60
-    full_epochs: int = 2
+    full_epochs: int = 1
     batch: int = 4
     head_rate: float = 1e-3
     adapter_rate: float = 1e-4

@@ -36,6 +36,9 @@ class Head:
     csf_hu: float = 7.0
 
 
+MEAN_HEAD = Head(seed=0, radii=(68.0, 84.0, 72.0), scalp_mm=6.0, skull_mm=6.0)
+
+
 def sample_head(rng: np.random.Generator) -> Head:
     """A random adult head without findings."""
     scale = rng.normal(1.0, 0.035)
