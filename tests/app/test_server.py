@@ -15,12 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from shared_data import shared_ct
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
 from headct_molre.predict import Predictor
 from headct_molre.schema import Prediction
+from shared_data import shared_ct
 
 START_LIMIT_S = 60  # it takes 8 s alone on two cores; a test machine is shared
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from shared_data import shared_ct
 
 from headct_molre.cli import main
 from headct_molre.schema import Prediction
+from shared_data import shared_ct
 
 
 @pytest.fixture(autouse=True)

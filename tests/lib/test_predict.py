@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from shared_data import shared_ct
 
 from headct_molre.data.cache import PredictionCache
 from headct_molre.data.phantom import LABELS_FILE, write_cohort
@@ -14,6 +13,7 @@ from headct_molre.findings import finding_keys
 from headct_molre.imaging.read import read_study
 from headct_molre.predict import Predictor, study_id
 from headct_molre.schema import Prediction
+from shared_data import shared_ct
 
 
 @pytest.fixture(scope="module")
