@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headct_molre.models.backbones import backbone_spec
-from headct_molre.predict import available_models
+from headct_molre.cli import _parser
+from headct_molre.models.backbones import backbone_names, backbone_spec
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = json.loads((ROOT / "sample-apps.json").read_text(encoding="utf-8"))
@@ -22,8 +22,13 @@ def test_an_app_and_its_models_are_described_as_they_are(app):
     assert set(app) == {"name", "path", "title", "description", "models", "commands"}
     assert app["path"] == f"apps/{app['name']}"
     configs = {path.stem for path in (ROOT / app["path"] / "lib" / "configs").glob("*.py")} - {"__init__"}
+    for name, command in app["commands"].items():
+        program, *arguments = command.split()
+        assert program == "headct-molre"
+        assert arguments[0] == name
+        _parser().parse_args(arguments)
     named = [model["name"] for model in app["models"]]
-    assert sorted(named) == sorted(configs) == sorted(available_models())
+    assert sorted(named) == sorted(configs) == sorted(backbone_names())
     for model in app["models"]:
         assert set(model) == {"name", "backbone", "kind", "demo", "licence"}
         assert model["demo"] == (model["name"] == "demo")

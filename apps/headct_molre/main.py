@@ -9,6 +9,7 @@ from pathlib import Path
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.utils.others.class_utils import get_class_names
+from monailabel.utils.sessions import SessionInfo
 
 import lib.configs
 from headct_molre import __version__
@@ -60,6 +61,7 @@ class HeadCTApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
+        self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
         super().on_init_complete()
 
     def infer_task(self, model: str) -> HeadCT:
@@ -73,10 +75,6 @@ class HeadCTApp(MONAILabelApp):
         """All tasks by the name of their model."""
         return dict(self._infers)
 
-    def trainers(self) -> set[str]:
-        """Names of what can be trained."""
-        return set(self._trainers)
-
     def strategies(self) -> set[str]:
         """Names of the strategies that choose the next study."""
         return set(self._strategies)
@@ -88,12 +86,15 @@ class HeadCTApp(MONAILabelApp):
         file, prediction = self.infer_task(request.get("model", ""))({"image": path, "study": study})
         return {"label": None, "tag": "", "file": file, "params": prediction}
 
-    def session_volume(self, session_id: str) -> Path:
-        """The images that were uploaded to a session. Raises NotFound `unknown_session`."""
-        session = self.sessions().get_session(checked_session(session_id))
+    def session(self, session_id: str, update_ts: bool = True) -> SessionInfo:
+        """A session, `image` is its volume; `update_ts` puts off its end. Raises NotFound `unknown_session`."""
+        try:
+            session = self.sessions().get_session(checked_session(session_id), update_ts)
+        except ValueError:
+            session = None  # half written when a server was killed
         if session is None:
             raise NotFound("unknown_session", "There is no such session, or it has expired.", field="session_id")
-        return Path(session.image)
+        return session
 
     def cleanup_sessions(self) -> None:
         """Removes expired sessions, and what a killed server left half written, on which the original fails."""

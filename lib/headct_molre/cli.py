@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .errors import HeadCTError
+from .errors import HeadCTError, InvalidRequest
 
 if TYPE_CHECKING:
     from .schema import Prediction
@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except HeadCTError as error:
         print(f"headct-molre: {error.message} [{error.code}]", file=sys.stderr)
+        return 2
+    except OSError as error:  # a folder that is a file, no permission, a full disk: the sentence of the system says which
+        print(f"headct-molre: {error.strerror}: {error.filename} [file_system]", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -81,6 +84,8 @@ def _predict(options: argparse.Namespace) -> int:
     from .data.cache import PredictionCache
     from .predict import Predictor, default_cache_folder, study_id
 
+    if options.json is not None and str(options.json) != "-" and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise InvalidRequest("invalid_argument", f"--json {options.json} is not a file in an existing folder.", field="json")
     cache = None if options.no_cache else PredictionCache(default_cache_folder())
     prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path))
     if options.json is not None and str(options.json) == "-":
@@ -115,9 +120,9 @@ def _print_findings(prediction: Prediction, top: int) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .predict import available_models
+    from .models.backbones import backbone_names
 
-    rows = [_model_row(name) for name in available_models()]
+    rows = [_model_row(name) for name in backbone_names()]
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -149,8 +154,6 @@ def _model_row(name: str) -> dict[str, object]:
 def _phantom(options: argparse.Namespace) -> int:
     from .data.phantom import LABELS_FILE, write_cohort
 
-    if options.count < 1 or not 64 <= options.matrix <= 1024:
-        raise HeadCTError("invalid_argument", "--count must be at least 1 and --matrix between 64 and 1024.")
     paths = write_cohort(options.folder, options.count, options.seed, options.matrix)
     print(f"{len(paths)} synthetic studies and {LABELS_FILE} written to {options.folder}")
     return 0

@@ -17,19 +17,14 @@ from .data.cache import PredictionCache
 from .errors import HeadCTError, InvalidRequest
 from .findings import finding_keys, positions
 from .imaging.content import content_sha256
-from .models.backbones import backbone_names
 from .models.checkpoint import load_card
-from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
+from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult, Warning_
 
 if TYPE_CHECKING:
+    from .imaging.align import Alignment
     from .imaging.prepare import Prepared
     from .models.backbones.spec import BackboneSpec
     from .models.classifier import HeadCTClassifier
-
-
-def available_models() -> list[str]:
-    """Names of all models, whether their weights are installed or not."""
-    return backbone_names()
 
 
 class Predictor:
@@ -51,8 +46,8 @@ class Predictor:
         started = time.perf_counter()
         content = content_sha256(path)
         if self.cache is not None and (cached := self.cache.get(content, self.card)) is not None:
-            timing = {"total": _milliseconds(started), "cached": 1.0}
-            return cached.model_copy(update={"study": study, "timing_ms": timing})
+            milliseconds = _milliseconds(started)
+            return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})
         with self._lock:
             prediction = self._predict(path, study, started)
         if self.cache is not None:
@@ -65,6 +60,7 @@ class Predictor:
         from .imaging.quality import gate
         from .imaging.read import read_study
 
+        device = self._checked_device()
         timing: dict[str, float] = {}
         mark = time.perf_counter()
 
@@ -81,32 +77,44 @@ class Predictor:
         lap("align")
         prepared = prepare(volume, alignment.standard_from_ras)
         lap("prepare")
-        classifier, spec, device = self._load()
+        classifier, spec = self._load(device)
         lap("load")
         scores = run(classifier, spec, prepared, device)
         lap("model")
         timing["total"] = _milliseconds(started)
-        facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
-        quality = quality.model_copy(update={"facts": facts})
+        quality = with_alignment(quality, alignment)
         return build_prediction(self.card, study, scores, prepared, quality, device, timing)
 
-    def _load(self) -> tuple[HeadCTClassifier, BackboneSpec, str]:
+    def _checked_device(self) -> str:
+        """The device to use. Raises InvalidRequest, before any work, for one that this machine does not have."""
         import torch
 
+        try:
+            device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except RuntimeError:
+            raise InvalidRequest("no_such_device", f"{self.device!r} is not a device. Use cpu, cuda or cuda:0.", field="device") from None
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise InvalidRequest("no_such_device", f"This machine has no usable GPU for device {device}. Use cpu.", field="device")
+        return str(device)
+
+    def _load(self, device: str) -> tuple[HeadCTClassifier, BackboneSpec]:
         from .models.checkpoint import load_classifier
 
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise InvalidRequest(
-                "no_such_device", f"Device {device} was asked for, but this machine has no usable GPU. Use cpu.", field="device"
-            )
         if self._loaded is None:
-            # On CPUs without Intel's matrix units this routes fp32 products to the faster library; they stay fp32.
-            torch.set_float32_matmul_precision("medium" if device == "cpu" else "high")
             classifier, card, spec = load_classifier(self.card.name)
             self.card = card
             self._loaded = classifier.to(device), spec
-        return *self._loaded, device
+        return self._loaded
+
+
+def with_alignment(quality: Quality, alignment: Alignment) -> Quality:
+    """The gate's findings with how the head was aligned, and a warning where it could not be."""
+    facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
+    warnings = list(quality.warnings)
+    if alignment.method == "scanner frame":
+        message = "The head could not be aligned; the model reads it as it lay in the scanner and may be wrong."
+        warnings.append(Warning_(code="not_aligned", message=message, value=alignment.confidence))
+    return quality.model_copy(update={"facts": facts, "warnings": warnings})
 
 
 def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, device: str) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from importlib.util import find_spec
@@ -10,28 +9,27 @@ from pathlib import Path
 
 from .data.store import sqlite_url
 from .errors import InvalidRequest, NotFound
-from .predict import available_models
+from .models.backbones import backbone_names
 
 DEMO_STUDIES = 4
-_INSTALL = "python -m pip install 'headct-molre[server]' && python -m pip install --no-deps monailabel==0.8.5 pydicom-seg==0.4.1"
 
 
 def serve(studies: Path, host: str, port: int, models: list[str], demo_studies: bool, app_dir: Path | None = None) -> int:
     """Replaces this process by the server; returns only by raising.
 
-    `studies` is made when it is missing; `models` empty means all; `demo_studies` puts phantom studies into a folder
-    that has none. Raises InvalidRequest or NotFound before anything starts.
+    `studies` is made when it is missing; `models` empty means all; `demo_studies` puts phantom studies into an empty
+    folder. Raises InvalidRequest or NotFound before anything starts.
     """
     check_address(host, port)
-    models = models or available_models()
+    models = models or backbone_names()
     for name in models:
-        if name not in available_models():
-            raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(available_models())}.", field="models")
+        if name not in backbone_names():
+            raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(backbone_names())}.", field="models")
     app = find_app(app_dir)
     if find_spec("monailabel") is None:
-        raise InvalidRequest("monailabel_missing", f"The server needs MONAI Label, install it with: {_INSTALL}")
+        raise InvalidRequest("monailabel_missing", "The server needs MONAI Label: run make install in the repository.")
     studies.mkdir(parents=True, exist_ok=True)
-    if demo_studies and not any(not path.name.startswith(".") for path in studies.iterdir()):
+    if demo_studies and lacks_studies(studies):
         from .data.phantom import write_cohort
 
         print(f"Making {DEMO_STUDIES} synthetic studies in {studies}", flush=True)
@@ -42,13 +40,21 @@ def serve(studies: Path, host: str, port: int, models: list[str], demo_studies: 
     os.execve(command[0], command, environment(app, studies.resolve()))
 
 
+def lacks_studies(folder: Path) -> bool:
+    """Whether a folder holds nothing but some of the demo studies, without their labels, which are written last.
+
+    Then it is empty, or the start that was filling it was killed.
+    """
+    demo = {f"phantom-{number:04d}.nii.gz" for number in range(1, DEMO_STUDIES + 1)}
+    return all(path.name.startswith(".") or path.name in demo for path in folder.iterdir())
+
+
 def check_address(host: str, port: int) -> None:
-    """Raises InvalidRequest for an address that other machines reach: the server has no authentication."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    """Raises InvalidRequest for an address that other machines reach, or by which the server's gate is not called.
+
+    The server has no authentication.
+    """
+    if host not in ("localhost", "127.0.0.1", "::1"):
         raise InvalidRequest(
             "host_not_local",
             f"The server has no authentication and listens on this machine only: use --host 127.0.0.1, not {host}.",

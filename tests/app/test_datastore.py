@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_an_id_that_is_none_is_refused(datastore, study):
         assert refused.value.code == "invalid_study"
     with pytest.raises(InvalidRequest):
         datastore.add_image(study, "x.nii", {})
+
+
+def test_what_a_killed_server_left_of_uploads_is_removed(datastore, folder):
+    left = datastore.incoming()
+    Path(left.name, "volume.nii").write_bytes(b"patient")
+    datastore.remove_incoming()
+    assert not list((folder / ".headct").rglob("*.nii"))
+    with datastore.incoming() as again:
+        assert os.path.isdir(again)
+    left.cleanup()
+
+
+def test_an_offer_is_noted_beside_the_others(datastore):
+    datastore.update_image_info("a", {"from": "test"})
+    datastore.note_offer("a", "random", {"ts": 1})
+    assert datastore.note_offer("a", "other", {"ts": 2}) == {"from": "test", "strategy": {"random": {"ts": 1}, "other": {"ts": 2}}}
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(datastore, folder, tmp_path):

@@ -40,7 +40,8 @@ class Server:
         command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(self.studies)]
         command += ["--port", str(self.port), "--models", "all"]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # compared exactly with what a CPU computes
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
         deadline = time.monotonic() + START_LIMIT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -115,9 +116,8 @@ def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http):
     assert prediction.study == "phantom-0001"
     assert prediction.model.demo
     assert prediction.to_json().encode() == first.content
-    started = time.monotonic()
+    # With timing_ms, which no second inference has alike.
     assert http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"}).content == first.content
-    assert time.monotonic() - started < 1
 
 
 def test_the_ge_scan_gets_the_same_prediction_as_without_a_server(http, server):
@@ -153,16 +153,14 @@ def test_the_server_answers_while_an_inference_runs(http, server, folder):
 
     running = threading.Thread(target=infer)
     running.start()
-    slowest = asked = 0
+    asked = 0
     while running.is_alive():
-        started = time.monotonic()
         assert http.get("/info/").status_code == 200
-        slowest, asked = max(slowest, time.monotonic() - started), asked + 1
+        asked += running.is_alive()
     running.join()
     (server.studies / "not-seen-yet.nii.gz").unlink()
     assert answers[0].status_code == 200, answers[0].text
     assert asked >= 2
-    assert slowest < 2
 
 
 def test_a_volume_uploaded_to_a_session_is_predicted(http, folder):
@@ -173,6 +171,56 @@ def test_a_volume_uploaded_to_a_session_is_predicted(http, folder):
     assert Prediction.model_validate_json(answer.content).study == session
     assert http.delete(f"/session/{session}").status_code == 200
     assert http.post("/infer/demo", params={"session_id": session}).json()["code"] == "unknown_session"
+
+
+def test_a_study_goes_from_upload_to_prediction_to_submission(http, server, folder):
+    volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
+    try:
+        assert http.put("/datastore/image", params={"image": "walked"}, files={"file": ("x.nii.gz", volume)}).json() == {"image": "walked"}
+        shown = Prediction.model_validate_json(http.post("/infer/demo", params={"image": "walked"}).content)
+        assert shown.study == "walked"
+        sent = submission("walked", model={"name": "demo", "version": shown.model.version})
+        assert put_label(http, "walked", sent).status_code == 200
+        (record,) = http.get("/headct/studies/walked/submissions").json()
+        assert record["submission"]["submission_id"] == sent["submission_id"]
+        assert record["shown_probabilities"] == {finding.key: finding.probability for finding in shown.findings}
+    finally:
+        (server.studies / "walked.nii.gz").unlink(missing_ok=True)
+
+
+def test_uploads_are_no_studies_and_leave_nothing_behind(http, server, folder):
+    """A reader may call a study "upload"; what was shown for somebody's upload was not shown for it."""
+    volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
+    answer = http.post("/infer/demo", files={"file": ("x.nii.gz", volume)})
+    assert answer.status_code == 200, answer.text
+    prediction = Prediction.model_validate_json(answer.content)
+    assert prediction.study == "upload"
+    assert not any((server.studies / ".headct" / "incoming").iterdir())
+    (server.studies / "upload.nii.gz").write_bytes(volume)
+    try:
+        sent = submission("upload", model={"name": "demo", "version": prediction.model.version})
+        assert put_label(http, "upload", sent).status_code == 200
+        assert http.get("/headct/studies/upload/submissions").json()[0]["shown_probabilities"] is None
+    finally:
+        (server.studies / "upload.nii.gz").unlink()
+
+
+def test_a_session_is_described_and_sends_its_volume_unless_it_is_a_folder(http):
+    session = http.put("/session/", files={"files": ("x.nii.gz", b"volume")}).json()
+    url = f"/session/{session['session_id']}"
+    assert http.get(url).json() == session["session_info"]
+    assert http.get(url, params={"image": True}).content == b"volume"
+    series = http.put("/session/", files=[("files", (f"{number}.dcm", b"slice")) for number in range(2)]).json()
+    answer = http.get(f"/session/{series['session_id']}", params={"image": True})
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_single_file")
+
+
+def test_the_server_says_what_it_is(http):
+    about = http.get("/").json()
+    assert about["name"] == "Head CT MoLRE"
+    assert "not a medical device" in about["note"]
+    for route in about["routes"]:
+        assert http.get(route).status_code == 200, route
 
 
 def test_the_next_study_is_one_that_nobody_has_read(http):
@@ -229,18 +277,27 @@ REFUSALS = [
     ("PUT", f"/datastore/image?image={KNOWN}", {"files": {"file": ("x.nii.gz", b"")}}, 409, "study_exists"),
     ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": "{"}}, 422, "invalid_json"),
     ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": '{"x": NaN}'}}, 422, "invalid_info"),
+    ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": "[]"}}, 422, "invalid_json"),
+    ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": "5"}}, 422, "invalid_json"),
+    ("PUT", f"/datastore/label/info?label={KNOWN}&tag=final", {"data": {"info": "[]"}}, 403, "disabled"),
+    ("PUT", f"/datastore/updatelabelinfo?label={KNOWN}&tag=final", {"data": {"params": "5"}}, 403, "disabled"),
+    ("PUT", "/datastore/?image=x", {"files": {"file": ("x.nii.gz", b"")}, "data": {"params": "[]"}}, 403, "disabled"),
     ("DELETE", f"/datastore/image?id={KNOWN}", {}, 405, "not_supported"),
     ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
     ("GET", "/datastore/dataset", {}, 405, "not_supported"),
     ("GET", "/headct/studies/unknown/submissions", {}, 404, "unknown_study"),
     ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.zip", b"")}}, 422, "unsupported_archive"),
     ("GET", "/session/%2e%2e", {}, 404, "unknown_session"),
+    ("GET", f"/session/{uuid.UUID(int=0)}?image=true", {}, 404, "unknown_session"),
     ("PUT", "/model/demo", {"files": {"file": ("x.pt", b"")}}, 403, "disabled"),
     ("DELETE", "/model/demo", {}, 403, "disabled"),
     ("GET", "/proxy/dicom/wado/x", {}, 403, "disabled"),
     ("POST", "/reload", {}, 403, "disabled"),
     ("GET", "/logs/", {}, 403, "disabled"),
     ("GET", "/info/", {"headers": {"host": "rebound.example"}}, 403, "unknown_host"),
+    ("GET", "/docs", {}, 403, "disabled"),
+    ("GET", "/redoc", {}, 404, "not_found"),
+    ("GET", "/headct/docs", {}, 404, "not_found"),
     ("GET", "/unknown", {}, 404, "not_found"),
     ("PATCH", "/info/", {}, 405, "method_not_allowed"),
 ]
@@ -287,12 +344,20 @@ def test_other_web_sites_get_no_access(http):
     assert "access-control-allow-origin" not in http.get("/info/", headers={"origin": "https://elsewhere.example"}).headers
 
 
-def test_the_log_names_no_study(server):
+def test_the_log_names_no_study(server, http, folder):
+    """After an inference on images that no other test has; whatever else was asked before is in the log too."""
+    scan = bytearray(gzip.decompress((folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()))
+    scan[-4:] = bytes(4)
+    (server.studies / "not-logged.nii.gz").write_bytes(gzip.compress(bytes(scan), 1))
+    assert http.post("/infer/demo", params={"image": "not-logged"}).status_code == 200
+    (server.studies / "not-logged.nii.gz").unlink()
+    assert " by demo " in server.log.read_text()
+    assert "not-logged" not in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
     assert "phantom-0001" not in server.log.read_text()
 
 
-@pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--models", "unknown"], ["--port", "0"]])
+@pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--host", "127.0.0.2"], ["--models", "unknown"], ["--port", "0"]])
 def test_the_command_refuses_what_it_cannot_serve(tmp_path, arguments):
     command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(tmp_path / "s"), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": ""})

@@ -50,7 +50,13 @@ def test_models_lists_what_can_be_used_and_why_not(capsys):
     [
         (["predict", "nowhere.nii.gz"], "path"),
         (["predict", "nowhere.nii.gz", "--model", "other"], "Known models"),
-        (["phantom", "x", "--count", "0"], "--count"),
+        (["phantom", "x", "--count", "0"], "count"),
+        (["phantom", "x", "--seed", "-1"], "seed"),
+        (["phantom", __file__], "test_cli.py"),
+        (["predict", __file__, "--json", "nowhere/out.json"], "--json"),
+        (["predict", __file__, "--device", "tpu9000"], "device"),
+        (["serve", "--studies", __file__], "test_cli.py"),
+        (["serve", "--host", "0.0.0.0"], "127.0.0.1"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, word, capsys):

@@ -5,14 +5,19 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from headct_molre.data.cache import PredictionCache
 from headct_molre.data.phantom import LABELS_FILE, write_cohort
 from headct_molre.errors import InvalidRequest, ModelUnavailable, NotFound, StudyRefused
 from headct_molre.findings import finding_keys
+from headct_molre.imaging.align import Alignment, align
+from headct_molre.imaging.prepare import prepare, windows
 from headct_molre.imaging.read import read_study
-from headct_molre.predict import Predictor, study_id
-from headct_molre.schema import Prediction
+from headct_molre.models.backbones.spec import to_input
+from headct_molre.models.checkpoint import load_classifier
+from headct_molre.predict import Predictor, study_id, with_alignment
+from headct_molre.schema import Prediction, Quality
 from shared_data import shared_ct
 
 
@@ -37,10 +42,21 @@ def test_75_findings_and_every_number_is_finite(prediction):
     assert Prediction.model_validate(document) == prediction
 
 
-def test_probability_logit_bias_and_evidence_agree(prediction):
+def test_evidence_and_bias_sum_to_the_networks_own_logit(phantom, prediction):
+    classifier, card, spec = load_classifier("demo")
+    volume = read_study(phantom)
+    prepared = prepare(volume, align(volume).standard_from_ras)
+    with torch.no_grad():
+        features = classifier.features(to_input(spec, torch.from_numpy(windows(prepared.hu)))[None])
+        adapted, _ = classifier.molre(features)
+        pooled = torch.einsum("bs,bsd->bd", classifier.pooling(adapted), adapted)
+        logits = dict(zip(card.findings, classifier.head(pooled)[0].tolist(), strict=True))
     for result, evidence in zip(prediction.findings, prediction.evidence, strict=True):
-        assert sum(evidence) + result.bias == pytest.approx(result.logit, abs=1e-5)
-        assert result.probability == pytest.approx(1 / (1 + math.exp(-result.logit)), abs=1e-9)
+        calibration = card.calibration.get(result.key)
+        expected = logits[result.key] if calibration is None else calibration.slope * logits[result.key] + calibration.intercept
+        assert sum(evidence) + result.bias == pytest.approx(expected, abs=1e-5)
+        assert result.logit == pytest.approx(expected, abs=1e-5)
+        assert result.probability == pytest.approx(1 / (1 + math.exp(-expected)), abs=1e-5)
 
 
 def test_what_the_model_never_learned_is_not_estimable_and_neither_found_nor_ruled_out(predictor, prediction):
@@ -83,8 +99,8 @@ def test_a_repeat_comes_from_the_cache_under_the_name_that_was_asked(phantom, pr
     cache = PredictionCache(tmp_path)
     first = Predictor("demo", "cpu", cache).predict(phantom, "one")
     second = Predictor("demo", "cpu", cache).predict(phantom, "two")
-    assert "cached" in second.timing_ms
-    assert "cached" not in first.timing_ms
+    assert set(second.timing_ms) == {"cache", "total"}
+    assert "model" in first.timing_ms
     assert second.study == "two"
     assert second.findings == first.findings == prediction.findings
     assert "one" not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
@@ -151,9 +167,14 @@ def test_clear_refusals_before_any_work(tmp_path, monkeypatch):
         Predictor("demo").predict(tmp_path / "missing", "study")
 
 
-def test_a_gpu_that_is_not_there_is_named(phantom):
-    import torch
+def test_a_head_that_could_not_be_aligned_is_warned_of():
+    gate = Quality(accepted=True, warnings=[], facts={"tilt_degrees": 0.0})
+    (warning,) = with_alignment(gate, Alignment(np.eye(4), 0.1, "scanner frame")).warnings
+    assert (warning.code, warning.value) == ("not_aligned", 0.1)
+    assert not with_alignment(gate, Alignment(np.eye(4), 0.9, "symmetry")).warnings
 
+
+def test_a_gpu_that_is_not_there_is_named(phantom):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(InvalidRequest, match="no usable GPU"):

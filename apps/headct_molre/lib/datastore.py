@@ -103,15 +103,13 @@ class HeadCTDatastore(Datastore):
 
     def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
         """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        offers = self._store.study_info(study).get("strategy", {}) | {strategy: offer}
-        self._store.update_study_info(study, {"strategy": offers})
-        return self._store.study_info(study)
+        return self._store.note_offer(study, strategy, offer)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Takes a file into the folder under an id; raises InvalidRequest `study_exists`, since nothing is replaced."""
         study, info = checked_study(image_id), checked_info(image_info)
         target = self._folder / f"{study}{study_suffix(image_filename)}"
-        with _ADDING, tempfile.TemporaryDirectory(dir=self.private_folder("incoming")) as folder:
+        with _ADDING, self.incoming() as folder:
             if any(_study_of(path) == study for path in self._folder.glob(f"{study}*")):
                 raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
             # Copied first and then renamed, so that a study is never listed half written.
@@ -199,6 +197,14 @@ class HeadCTDatastore(Datastore):
         """{objects: {study: {submissions: count}}}."""
         read = self._store.submission_counts()
         return {"name": self.name(), "objects": {study: {"submissions": read.get(study, 0)} for study in self.list_images()}}
+
+    def incoming(self) -> tempfile.TemporaryDirectory[str]:
+        """A new folder for an upload; its `cleanup`, or the end of `with`, removes it."""
+        return tempfile.TemporaryDirectory(dir=self.private_folder("incoming"))
+
+    def remove_incoming(self) -> None:
+        """Removes the uploads that a killed server left, which are patients' volumes; only before the first request."""
+        shutil.rmtree(self.private_folder("incoming"))
 
     def private_folder(self, name: str) -> Path:
         """A folder of the server's own inside the studies folder, hidden from the list of studies."""

@@ -13,7 +13,7 @@ from .errors import error_response
 logger = logging.getLogger("headct_molre.server")
 
 # (methods, first part of the path, why): MONAI Label's routes that are unsafe without authentication or that need
-# what a head CT server does not have.
+# what a head CT server does not have. A slash at the end stands for this path alone.
 DISABLED = (
     ({"PUT", "DELETE"}, "/model", "Model versions are immutable and are not uploaded."),
     (None, "/proxy", "This server lends nobody its access to a PACS."),
@@ -24,6 +24,10 @@ DISABLED = (
     (None, "/scoring", "This server has no scoring methods; labels are compared when a model is evaluated."),
     (None, "/infer/wsi", "This server does not read pathology slides."),
     (None, "/infer/wsi_v2", "This server does not read pathology slides."),
+    (None, "/docs", "MONAI Label's page loads scripts from another web site; /headct/openapi.json describes the routes."),
+    ({"PUT"}, "/datastore/", "Add studies with PUT /datastore/image."),
+    ({"PUT"}, "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own."),
+    ({"PUT"}, "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own."),
 )
 _LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 

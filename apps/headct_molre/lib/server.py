@@ -36,8 +36,14 @@ def make_app() -> Gate:
             yield
         bridge.close()
 
+    # No pages of documentation: FastAPI's load scripts from another web site.
     app = FastAPI(
-        title="Head CT MoLRE", version=__version__, lifespan=lifespan, docs_url="/headct/docs", openapi_url="/headct/openapi.json"
+        title="Head CT MoLRE",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/headct/openapi.json",
     )
     install_error_handlers(app)
     install_error_handlers(monailabel_app)

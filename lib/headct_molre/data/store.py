@@ -1,23 +1,26 @@
 """The study store: what readers submitted, what models predicted, and the labels that follow from it.
 
 Submissions are append-only: a correction is a new submission, nothing is ever overwritten, and a label is derived on
-demand. SQLite in WAL mode is the default; its commits are flushed to disk (synchronous=FULL), so that what was
-acknowledged survives a killed process and a power cut. PostgreSQL works by URL.
+demand. SQLite in WAL mode; its commits are flushed to disk (synchronous=FULL), so that what was acknowledged survives a
+killed process and a power cut.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import FiniteFloat
+from pydantic import FiniteFloat, ValidationError
 from sqlalchemy import (
     DDL,
     JSON,
     Column,
+    ColumnElement,
+    Connection,
     DateTime,
     Engine,
     Integer,
@@ -26,7 +29,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     create_engine,
+    delete,
     event,
     func,
     insert,
@@ -38,7 +43,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ..errors import InvalidRequest
 from ..imaging import PREPARATION_VERSION
-from ..schema import Contract, Prediction, State, Submission
+from ..schema import Contract, ModelCard, Prediction, PredictionModel, State, Submission
 
 _METADATA = MetaData()
 
@@ -47,7 +52,7 @@ _STUDIES = Table(
     _METADATA,
     Column("study", String(128), primary_key=True),
     Column("added_at", DateTime, nullable=False),
-    Column("content_sha256", String(64)),  # of the images that the latest prediction saw
+    Column("content_sha256", String(64)),  # of the images whose prediction was shown last
     Column("info", JSON, nullable=False),
 )
 
@@ -69,6 +74,7 @@ _PREDICTIONS = Table(
     Column("content_sha256", String(64), primary_key=True),
     Column("model", String(64), primary_key=True),
     Column("version", String(64), primary_key=True),
+    Column("weights_sha256", String(64), primary_key=True),  # in development, a version may be built anew under its name
     Column("preparation", String(16), primary_key=True),
     Column("created_at", DateTime, nullable=False),
     Column("document", Text, nullable=False),
@@ -123,8 +129,9 @@ class StudyStore:
             "shown_probabilities": self._shown_probabilities(submission),
         }
         try:
-            with self._engine.begin() as connection:
+            with self._writing() as connection:
                 connection.execute(insert(_SUBMISSIONS).values(row))
+                _add_study(connection, submission.study)
         except IntegrityError:
             stored = self._submission(submission_id)
             if stored is None:
@@ -137,7 +144,6 @@ class StudyStore:
                     status=409,
                 ) from None
             return stored
-        self._add_study(submission.study)
         stored = self._submission(submission_id)
         assert stored is not None
         return stored
@@ -159,41 +165,36 @@ class StudyStore:
         return derive_label(record.submission for record in self.submissions(study))
 
     def put_prediction(self, content_sha256: str, prediction: Prediction) -> None:
-        """Stores a prediction on the images with this hash, and notes that the study has these images.
+        """Stores a prediction on the images with this hash.
 
         The first prediction of a model version on the same images stays: repeated requests get one answer.
         """
+        here = _prediction_key(content_sha256, prediction.model)
         row = {
             "content_sha256": content_sha256,
             "model": prediction.model.name,
             "version": prediction.model.version,
+            "weights_sha256": prediction.model.weights_sha256,
             "preparation": PREPARATION_VERSION,
             "created_at": _now(),
             "document": prediction.to_json(),
         }
-        try:
-            with self._engine.begin() as connection:
+        with self._writing() as connection:
+            if _first_valid(connection.execute(select(_PREDICTIONS.c.document).where(here)).scalars()) is None:
+                connection.execute(delete(_PREDICTIONS).where(here))
                 connection.execute(insert(_PREDICTIONS).values(row))
-        except IntegrityError:
-            pass  # another process was first
-        self.set_content(prediction.study, content_sha256)
 
-    def get_prediction(self, content_sha256: str, model: str, version: str) -> Prediction | None:
+    def get_prediction(self, content_sha256: str, model: ModelCard | PredictionModel) -> Prediction | None:
         """The stored prediction of a model version on the images with this hash, as they are prepared today."""
-        table = _PREDICTIONS.c
-        query = select(table.document).where(
-            table.content_sha256 == content_sha256,
-            table.model == model,
-            table.version == version,
-            table.preparation == PREPARATION_VERSION,
-        )
+        query = select(_PREDICTIONS.c.document).where(_prediction_key(content_sha256, model))
         with self._engine.connect() as connection:
-            document = connection.execute(query).scalar()
-        return None if document is None else Prediction.model_validate_json(document)
+            return _first_valid(connection.execute(query).scalars())
 
     def set_content(self, study: str, content_sha256: str) -> None:
         """Notes which images a study has, so that a submission finds the probabilities that were shown for it."""
-        self._update_study(study, lambda _: {"content_sha256": content_sha256})
+        with self._writing() as connection:
+            _add_study(connection, study)
+            connection.execute(update(_STUDIES).where(_STUDIES.c.study == study).values(content_sha256=content_sha256))
 
     def study_info(self, study: str) -> dict[str, Any]:
         """Free notes on a study (when a strategy offered it, who uploaded it); empty for an unknown study."""
@@ -203,24 +204,30 @@ class StudyStore:
 
     def update_study_info(self, study: str, info: dict[str, Any]) -> None:
         """Merges notes into those of a study."""
-        self._update_study(study, lambda row: {"info": {**row["info"], **info}})
+        self._change_info(study, lambda before: {**before, **info})
 
-    def _update_study(self, study: str, change: Callable[[RowMapping], dict[str, Any]]) -> None:
-        self._add_study(study)
+    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
+        """Notes when a strategy offered a study to whom; returns all notes on the study."""
+        return self._change_info(study, lambda before: {**before, "strategy": {**before.get("strategy", {}), strategy: offer}})
+
+    def _change_info(self, study: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         here = _STUDIES.c.study == study
-        with self._engine.begin() as connection:
-            row = connection.execute(select(_STUDIES).where(here).with_for_update()).mappings().one()
-            connection.execute(update(_STUDIES).where(here).values(change(row)))
+        with self._writing() as connection:
+            _add_study(connection, study)
+            info = change(connection.execute(select(_STUDIES.c.info).where(here).with_for_update()).scalar_one())
+            connection.execute(update(_STUDIES).where(here).values(info=info))
+        return info
 
-    def _add_study(self, study: str) -> None:
-        with self._engine.connect() as connection:
-            if connection.execute(select(_STUDIES.c.study).where(_STUDIES.c.study == study)).first():
-                return
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(_STUDIES).values(study=study, added_at=_now(), info={}))
-        except IntegrityError:
-            pass  # another thread was first
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction that no other write interleaves with.
+
+        SQLite by itself locks at the first write, and by then another process may have changed what was read before it.
+        """
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     def _submission(self, submission_id: str) -> SubmissionRecord | None:
         query = select(_SUBMISSIONS).where(_SUBMISSIONS.c.submission_id == submission_id)
@@ -231,12 +238,19 @@ class StudyStore:
     def _shown_probabilities(self, submission: Submission) -> dict[str, float] | None:
         if submission.model is None:
             return None
-        query = select(_STUDIES.c.content_sha256).where(_STUDIES.c.study == submission.study)
+        # A submission names no weights and no preparation: the latest prediction of the version is what was on screen.
+        query = (
+            select(_PREDICTIONS.c.document)
+            .join(_STUDIES, _STUDIES.c.content_sha256 == _PREDICTIONS.c.content_sha256)
+            .where(
+                _STUDIES.c.study == submission.study,
+                _PREDICTIONS.c.model == submission.model.name,
+                _PREDICTIONS.c.version == submission.model.version,
+            )
+            .order_by(_PREDICTIONS.c.created_at.desc())
+        )
         with self._engine.connect() as connection:
-            content_sha256 = connection.execute(query).scalar()
-        if content_sha256 is None:
-            return None
-        prediction = self.get_prediction(content_sha256, submission.model.name, submission.model.version)
+            prediction = _first_valid(connection.execute(query).scalars())
         return None if prediction is None else {result.key: result.probability for result in prediction.findings}
 
 
@@ -258,6 +272,32 @@ def derive_label(submissions: Iterable[Submission]) -> dict[str, State]:
 def _majority(counter: Counter[State]) -> State:
     (state, most), *others = counter.most_common(2)
     return "uncertain" if others and others[0][1] == most else state
+
+
+def _prediction_key(content_sha256: str, model: ModelCard | PredictionModel) -> ColumnElement[bool]:
+    table = _PREDICTIONS.c
+    return and_(
+        table.content_sha256 == content_sha256,
+        table.model == model.name,
+        table.version == model.version,
+        table.weights_sha256 == model.weights_sha256,
+        table.preparation == PREPARATION_VERSION,
+    )
+
+
+def _first_valid(documents: Iterable[str]) -> Prediction | None:
+    """Predictions can be made again, so a document that an older release wrote otherwise counts as absent."""
+    for document in documents:
+        try:
+            return Prediction.model_validate_json(document)
+        except ValidationError:
+            continue
+    return None
+
+
+def _add_study(connection: Connection, study: str) -> None:
+    if connection.execute(select(_STUDIES.c.study).where(_STUDIES.c.study == study)).first() is None:
+        connection.execute(insert(_STUDIES).values(study=study, added_at=_now(), info={}))
 
 
 def _record(row: RowMapping) -> SubmissionRecord:

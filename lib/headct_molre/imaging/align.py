@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from .cavity import HeadGrid, head_grid
-from .outline import ANGLES_DEGREES, outline_mm
+from .outline import ANGLES_DEGREES, OUTLINE_MM
 from .volume import Volume
 
 VERTEX_MM = 70.0
@@ -145,7 +145,7 @@ def _outline_pitch(grid: HeadGrid, to_frame: np.ndarray, upright: np.ndarray, of
         ahead = (np.cos(pitch) * plane[:, 0] + np.sin(pitch) * plane[:, 1] - along) / np.exp(scale)
         height = (np.cos(pitch) * plane[:, 1] - np.sin(pitch) * plane[:, 0] - above) / np.exp(scale)
         angle = np.degrees(np.arctan2(height, ahead))
-        radius = np.interp(angle, ANGLES_DEGREES, outline_mm(), period=360)
+        radius = np.interp(angle, ANGLES_DEGREES, OUTLINE_MM, period=360)
         return np.asarray(np.clip(0.5 + (radius - np.hypot(ahead, height)) / 10.0, 0.0, 1.0))
 
     def cost(parameters: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import NotFound
+from ..hashing import file_sha256
 
 
 def content_sha256(path: Path) -> str:
@@ -18,7 +19,7 @@ def content_sha256(path: Path) -> str:
     if not path.exists():
         raise NotFound("study_not_found", "There is no file or folder at this path.", field="path")
     if path.is_file():
-        return _file_digest(path).hex()
+        return file_sha256(path)
     files = {
         (Path(parent) / name).relative_to(path).as_posix(): Path(parent) / name
         for parent, _, names in os.walk(path)
@@ -27,10 +28,5 @@ def content_sha256(path: Path) -> str:
     }
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + _file_digest(files[name]))
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(file_sha256(files[name])))
     return digest.hexdigest()
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

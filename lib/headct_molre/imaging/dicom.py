@@ -114,12 +114,13 @@ def _decode(header: Header, rows: int, columns: int) -> np.ndarray:
         dataset = pydicom.dcmread(header.path, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        slope, intercept = float(dataset.get("RescaleSlope", 1.0)), float(dataset.get("RescaleIntercept", 0.0))
+        # Both are mandatory in a CT image. A default for one slice that lacks them would shift it by 1024 HU in silence.
+        slope, intercept = float(dataset.get("RescaleSlope", np.nan)), float(dataset.get("RescaleIntercept", np.nan))
     except Exception as error:  # pydicom raises many types on damaged bytes
         raise _damaged() from error
     if not np.isfinite([slope, intercept]).all() or slope == 0:
         raise StudyRefused(
-            "not_hu", "RescaleSlope or RescaleIntercept is not a usable number; the pixels cannot be read as Hounsfield units."
+            "not_hu", "RescaleSlope or RescaleIntercept is missing or no usable number; the pixels cannot be read as Hounsfield units."
         )
     stored = _stored_values(dataset, header.path, slope, intercept)
     if stored.shape != (rows, columns):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ..errors import ModelUnavailable, NotFound
+from ..hashing import file_sha256
 from ..schema import ModelCard
 from .backbones import backbone_names, backbone_spec
 from .locations import backbone_file, home, model_folders
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
     from .classifier import HeadCTClassifier
 
 WEIGHTS, CARD, ALIASES = "weights.safetensors", "model.json", "aliases.json"
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def champion_folder(model: str) -> Path:
@@ -41,22 +34,28 @@ def champion_folder(model: str) -> Path:
     for folder in model_folders(model):
         aliases = folder / ALIASES
         if aliases.is_file():
-            version = json.loads(aliases.read_text(encoding="utf-8")).get("champion")
-            if version and (folder / version / CARD).is_file():
+            version = _read_aliases(aliases)["champion"]
+            if version is not None and (folder / version / CARD).is_file():
                 return folder / version
             raise ModelUnavailable("damaged_model", f"{aliases} names the champion {version!r}, which is not there. Restore that version.")
     raise ModelUnavailable("no_trained_version", _no_version_message(model))
 
 
 def load_card(model: str) -> ModelCard:
-    """The card of the champion. Raises NotFound for an unknown model, ModelUnavailable where no version can be served."""
-    path = champion_folder(model) / CARD
+    """The card of the champion, whose files are all there (their hashes are checked when they are loaded).
+
+    Raises NotFound for an unknown model, ModelUnavailable where no version can be served.
+    """
+    folder = champion_folder(model)
     try:
-        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+        card = ModelCard.model_validate_json((folder / CARD).read_bytes())
     except ValidationError as error:
-        raise ModelUnavailable(
-            "damaged_model", f"The card {path.name} of model {model} is not valid: {error.errors()[0]['msg']}."
-        ) from None
+        raise ModelUnavailable("damaged_model", f"The card {folder / CARD} is not valid: {error.errors()[0]['msg']}.") from None
+    if not (folder / WEIGHTS).is_file():
+        raise ModelUnavailable("damaged_model", f"{folder / WEIGHTS} is missing. Restore the version.")
+    if not backbone_file(card.backbone).is_file():
+        raise ModelUnavailable("backbone_missing", _no_backbone_message(backbone_spec(card.backbone), backbone_file(card.backbone)))
+    return card
 
 
 def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor]) -> ModelCard:
@@ -73,7 +72,7 @@ def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial / WEIGHTS)
-    card = card.model_copy(update={"weights_sha256": sha256(partial / WEIGHTS)})
+    card = card.model_copy(update={"weights_sha256": file_sha256(partial / WEIGHTS)})
     (partial / CARD).write_text(card.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, target)
     return card
@@ -82,8 +81,7 @@ def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor
 def set_champion(folder: Path, version: str) -> None:
     """Point the champion alias at a version, atomically."""
     aliases = folder / ALIASES
-    content = json.loads(aliases.read_text(encoding="utf-8")) if aliases.is_file() else {"candidate": None}
-    content["champion"] = version
+    content = {**(_read_aliases(aliases) if aliases.is_file() else {"candidate": None}), "champion": version}
     partial = aliases.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, aliases)
@@ -98,10 +96,9 @@ def load_backbone(spec: BackboneSpec) -> tuple[NormalisedBackbone, str]:
         raise ModelUnavailable("backbone_missing", _no_backbone_message(spec, path))
     backbone = NormalisedBackbone(spec)
     state = _read_tensors(path)
-    if spec.key_map is not None:
-        state = spec.key_map(state)
-    _load_strictly(backbone.network, state, path)
-    return backbone, sha256(path)
+    _refuse_misfit(backbone.network.state_dict(), state, path)
+    backbone.network.load_state_dict(state)
+    return backbone, file_sha256(path)
 
 
 def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
@@ -117,7 +114,7 @@ def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSp
             "backbone_mismatch",
             f"{model} {card.version} was trained on other weights of {spec.name} than those in {backbone_file(spec.name)}.",
         )
-    if sha256(folder / WEIGHTS) != card.weights_sha256:
+    if file_sha256(folder / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
     settings = card.hyperparameters
     add_lora(backbone, spec.lora_targets, rank=_integer(settings, "lora_rank"), alpha=float(_integer(settings, "lora_alpha")))
@@ -130,8 +127,9 @@ def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSp
         router_width=_integer(settings, "molre_router_width"),
     )
     state = _read_tensors(folder / WEIGHTS)
-    frozen = {name: tensor for name, tensor in classifier.state_dict().items() if name not in classifier.trainable_state()}
-    _load_strictly(classifier, {**frozen, **state}, folder / WEIGHTS)
+    own = classifier.trainable_state()
+    _refuse_misfit(own, state, folder / WEIGHTS)
+    classifier.load_state_dict({**classifier.state_dict(), **state})
     merge_lora(classifier.backbone)
     return classifier.eval().requires_grad_(False), card, spec
 
@@ -148,8 +146,19 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ) from None
 
 
-def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
-    own = module.state_dict()
+def _read_aliases(path: Path) -> dict[str, str | None]:
+    try:
+        content = json.loads(path.read_bytes())
+        champion, candidate = content["champion"], content.get("candidate")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        champion, candidate = 0, None
+    if not all(value is None or (isinstance(value, str) and VERSION.fullmatch(value)) for value in (champion, candidate)):
+        raise ModelUnavailable("damaged_model", f"{path} is not {{champion, candidate}} with names of versions. Restore it.")
+    return {"champion": champion, "candidate": candidate}
+
+
+def _refuse_misfit(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor], path: Path) -> None:
+    """Raise ModelUnavailable with the keys, unless `state` holds exactly the tensors of `own`."""
     missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     shapes = [f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}" for k in own if k in state and state[k].shape != own[k].shape]
     if missing or unexpected or shapes:
@@ -157,7 +166,6 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], path
             "weights_do_not_fit",
             f"{path} does not fit the network. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}. Other shape: {_some(shapes)}.",
         )
-    module.load_state_dict(state, strict=True)
 
 
 def _some(names: list[str]) -> str:
@@ -186,5 +194,5 @@ def _no_backbone_message(spec: BackboneSpec, path: Path) -> str:
         return f"The weights of {spec.title} are missing from {path}; reinstall the package."
     return (
         f"The weights of {spec.title} are not installed. Accept the licence at {spec.licence_url}, then run: "
-        f"hf download {spec.hub_id} model.safetensors --local-dir . && mv model.safetensors {path}"
+        f"mkdir -p {path.parent} && hf download {spec.hub_id} model.safetensors --local-dir . && mv model.safetensors {path}"
     )

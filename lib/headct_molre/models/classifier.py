@@ -16,14 +16,19 @@ from .pooling import AttentionPooling
 class Output:
     """What the classifier says of a batch of B studies with S slices, F findings and K experts.
 
-    logits (B, F); evidence (B, F, S), whose sum over slices plus the head's bias is the logit; attention (B, S) and
-    router (B, S, K), each summing to 1.
+    logits (B, F); scores (B, F, S), the head's score of each slice without bias; attention (B, S) and router (B, S, K),
+    each summing to 1.
     """
 
     logits: torch.Tensor
-    evidence: torch.Tensor
+    scores: torch.Tensor
     attention: torch.Tensor
     router: torch.Tensor
+
+    @property
+    def evidence(self) -> torch.Tensor:
+        """The share (B, F, S) of each slice in a logit: its sum over slices plus the head's bias is the logit, exactly."""
+        return self.attention[:, None, :] * self.scores
 
 
 class HeadCTClassifier(nn.Module):
@@ -54,8 +59,9 @@ class HeadCTClassifier(nn.Module):
         adapted, router = self.molre(features)
         attention = self.pooling(adapted, mask)
         # The head is linear, so pooling its scores equals scoring the pooled feature: evidence is exact, not an estimate.
-        evidence = attention[:, None, :] * (adapted @ self.head.weight.T).transpose(1, 2)
-        return Output(evidence.sum(-1) + self.head.bias, evidence, attention, router)
+        scores = (adapted @ self.head.weight.T).transpose(1, 2)
+        logits = torch.einsum("bs,bfs->bf", attention, scores) + self.head.bias
+        return Output(logits, scores, attention, router)
 
     def forward(self, slices: torch.Tensor, mask: torch.Tensor | None = None) -> Output:
         """Slices (B, S, 3, H, W) in 0..1 -> Output."""

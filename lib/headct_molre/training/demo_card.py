@@ -62,5 +62,5 @@ def demo_card(
         cohort={"fresh_phantoms": len(fresh.truth), "fresh_phantoms_refused": fresh.refused, "validation_phantoms": len(validation_truth)},
         metrics=metrics,
         mean_auc=mean_auc([metric.auc for metric in metrics.values()]),
-        reproduce="python -m headct_molre.training.train_demo --out lib/headct_molre/released/demo --work runs/demo",
+        reproduce="python -m headct_molre.training.train_demo --out demo_model --work runs/demo",
     )

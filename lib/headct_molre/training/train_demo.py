@@ -1,6 +1,6 @@
 """Makes the shipped demo model from nothing but code and seeds.
 
-    python -m headct_molre.training.train_demo --out lib/headct_molre/released/demo --work runs/demo
+    python -m headct_molre.training.train_demo --out demo_model --work runs/demo
 
 Phantoms are drawn, the ViT is pretrained to name what their patches show, then frozen; MoLRE, pooling and head are trained
 on cached features, then LoRA with them end to end; calibration and operating points come from validation phantoms, and
@@ -23,13 +23,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
-from ..data.phantom.lesions import DRAWABLE
+from ..data.phantom.lesions import DRAWABLE, FIRST_LESION_ID
+from ..errors import InvalidRequest
 from ..evaluation.auc import finding_auc, mean_auc
 from ..findings import finding_keys, positions
+from ..hashing import file_sha256
 from ..models.backbones.demo import SPEC
 from ..models.backbones.spec import NormalisedBackbone
-from ..models.checkpoint import set_champion, sha256, write_version
-from ..models.classifier import HeadCTClassifier
+from ..models.checkpoint import set_champion, write_version
+from ..models.classifier import HeadCTClassifier, Output
 from ..models.lora import add_lora, lora_parameters
 from .demo_card import demo_card
 from .fresh_phantoms import score_fresh_phantoms
@@ -51,15 +53,19 @@ class DemoSettings:
     """Everything that decides the demo model."""
 
     version: str = "1.0"
+    samples: str = "1"
     train_studies: int = 900
     validation_studies: int = 150
     fresh_studies: int = 200
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     feature_epochs: int = 60
     full_epochs: int = 1
-    batch: int = 4
-    head_rate: float = 1e-3
-    adapter_rate: float = 1e-4
+    feature_batch: int = 16
+    feature_head_rate: float = 3e-3
+    feature_adapter_rate: float = 1e-3
+    full_batch: int = 4
+    full_head_rate: float = 1e-4
+    full_adapter_rate: float = 1e-4
     lora_rank: int = 8
     lora_alpha: int = 16
     molre_experts: int = 6
@@ -81,11 +87,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def train_demo(out: Path, work: Path, workers: int, settings: DemoSettings) -> None:
     """Run all stages and write backbone, version and alias below `out`."""
+    if out.exists() and any(out.iterdir()):
+        raise InvalidRequest("folder_not_empty", f"{out} holds a model already and versions are never changed. Choose another folder.")
     started = time.time()
     torch.set_num_threads(workers)
     torch.set_float32_matmul_precision("medium")
-    train = load_samples(range(TRAIN_SEED, TRAIN_SEED + settings.train_studies), work / "samples", workers)
-    validation = load_samples(range(VALIDATION_SEED, VALIDATION_SEED + settings.validation_studies), work / "samples", workers)
+    train, validation = (
+        load_samples(range(first, first + count), work / f"samples-{settings.samples}", workers)
+        for first, count in ((TRAIN_SEED, settings.train_studies), (VALIDATION_SEED, settings.validation_studies))
+    )
 
     backbone = _pretrained(train, work, settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -98,7 +108,7 @@ def train_demo(out: Path, work: Path, workers: int, settings: DemoSettings) -> N
     truth, logits = labels(validation).numpy(), predict_logits(classifier, validation).numpy()
     fresh = score_fresh_phantoms(classifier, FRESH_SEED, settings.fresh_studies, work / "fresh")
     card = demo_card(
-        settings.version, truth, logits, fresh, sha256(out / "backbone.safetensors"), _hyperparameters(settings), time.time() - started
+        settings.version, truth, logits, fresh, file_sha256(out / "backbone.safetensors"), _hyperparameters(settings), time.time() - started
     )
     card = write_version(out, card, classifier.trainable_state())
     set_champion(out, card.version)
@@ -109,20 +119,19 @@ def train_on_features(classifier: HeadCTClassifier, train: list[Sample], validat
     """Train MoLRE, pooling and head on the frozen backbone's slice features, which are computed once."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    targets = labels(train)
+    targets, slice_targets = labels(train), slice_labels(train)
     loss_function = MaskedFocalLoss(prevalence_weights(targets))
     features, held_out = embed(classifier, train), embed(classifier, validation)
     adapter = list(classifier.molre.parameters())
     head = [*classifier.head.parameters(), *classifier.pooling.parameters()]
-    # Ten times the rates of the end-to-end stage: a step on cached features costs a hundredth, and nothing else moves.
     optimizer = torch.optim.AdamW(
-        [{"params": adapter, "lr": 10 * settings.adapter_rate}, {"params": head, "lr": 3 * settings.head_rate}], weight_decay=1e-3
+        [{"params": adapter, "lr": settings.feature_adapter_rate}, {"params": head, "lr": settings.feature_head_rate}], weight_decay=1e-3
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.feature_epochs)
     for epoch in range(settings.feature_epochs):
-        for batch in _batches(len(train), 16, rng):
+        for batch in _batches(len(train), settings.feature_batch, rng):
             padded, mask = pad([features[i] for i in batch])
-            loss = loss_function(classifier.classify(padded, mask).logits, targets[batch])
+            loss = study_and_slice_loss(classifier, classifier.classify(padded, mask), targets[batch], slice_targets, batch, loss_function)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -137,27 +146,29 @@ def train_end_to_end(classifier: HeadCTClassifier, train: list[Sample], validati
     """Train LoRA, MoLRE, pooling and head together; keeps the best state by validation AUC."""
     torch.manual_seed(settings.seed + 1)
     rng = np.random.default_rng(settings.seed + 1)
-    targets = labels(train)
+    targets, slice_targets = labels(train), slice_labels(train)
     loss_function = MaskedFocalLoss(prevalence_weights(targets))
     head = [*classifier.head.parameters(), *classifier.pooling.parameters()]
     adapter = [*lora_parameters(classifier.backbone), *classifier.molre.parameters()]
     optimizer = torch.optim.AdamW(
-        [{"params": adapter, "lr": settings.adapter_rate}, {"params": head, "lr": settings.head_rate / 10}], weight_decay=1e-4
+        [{"params": adapter, "lr": settings.full_adapter_rate}, {"params": head, "lr": settings.full_head_rate}], weight_decay=1e-4
     )
-    steps = settings.full_epochs * (len(train) // settings.batch + 1)
+    steps = settings.full_epochs * (len(train) // settings.full_batch + 1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     best_auc = _macro_auc(validation, predict_logits(classifier, validation))
     best = {name: tensor.clone() for name, tensor in classifier.trainable_state().items()}
     logger.info("before LoRA: validation AUC %.3f", best_auc)
     for epoch in range(settings.full_epochs):
-        progress = tqdm(list(_batches(len(train), settings.batch, rng)), desc=f"epoch {epoch + 1}", mininterval=10)
+        progress = tqdm(list(_batches(len(train), settings.full_batch, rng)), desc=f"epoch {epoch + 1}", mininterval=10)
         for batch in progress:
             slices, mask = pad([_tensor(train[i]) for i in batch])
             flipped = slices.flip(-1) if rng.random() < 0.5 else slices
             slices = disturb(flipped.flatten(0, 1), rng).unflatten(0, flipped.shape[:2])
             with torch.autocast("cpu", torch.bfloat16):
                 features = classifier.features(slices)
-            loss = loss_function(classifier.classify(features.float(), mask).logits, targets[batch])
+            loss = study_and_slice_loss(
+                classifier, classifier.classify(features.float(), mask), targets[batch], slice_targets, batch, loss_function
+            )
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_([*adapter, *head], 1.0)
@@ -179,6 +190,31 @@ def labels(samples: list[Sample]) -> torch.Tensor:
     return result
 
 
+def slice_labels(samples: list[Sample]) -> list[torch.Tensor]:
+    """Labels (S, 75) of each slice of each sample: 1 where the slice shows the finding, else 0; NaN as in `labels`."""
+    where = positions(DRAWABLE, within=finding_keys())
+    result = []
+    for sample in samples:
+        shown = torch.full((len(sample.slices), len(finding_keys())), float("nan"))
+        shown[:, where] = torch.from_numpy(sample.shows[:, FIRST_LESION_ID:]).float()
+        result.append(shown)
+    return result
+
+
+def study_and_slice_loss(
+    classifier: HeadCTClassifier,
+    output: Output,
+    targets: torch.Tensor,
+    slice_targets: list[torch.Tensor],
+    batch: np.ndarray,
+    loss_function: MaskedFocalLoss,
+) -> torch.Tensor:
+    """Focal loss on the studies' logits and on the slices' scores: a phantom knows which of its slices show a finding."""
+    shown, _ = pad([slice_targets[i] for i in batch], fill=float("nan"))
+    slice_logits = output.scores.transpose(1, 2) + classifier.head.bias
+    return loss_function(output.logits, targets) + loss_function(slice_logits.flatten(0, 1), shown.flatten(0, 1))
+
+
 @torch.no_grad()
 def embed(classifier: HeadCTClassifier, samples: list[Sample]) -> list[torch.Tensor]:
     """Slice features (S, d) of each sample."""
@@ -191,10 +227,10 @@ def predict_logits(classifier: HeadCTClassifier, samples: list[Sample]) -> torch
     return torch.cat([classifier(_tensor(sample)[None]).logits for sample in samples])
 
 
-def pad(items: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack items of different length along the slices: (B, S, ...) and the mask (B, S) of real slices."""
+def pad(items: list[torch.Tensor], fill: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack items of different length along the slices: (B, S, ...), filled up with `fill`, and the mask (B, S) of real slices."""
     mask = nn.utils.rnn.pad_sequence([torch.ones(len(item), dtype=torch.bool) for item in items], batch_first=True)
-    return nn.utils.rnn.pad_sequence(items, batch_first=True), mask
+    return nn.utils.rnn.pad_sequence(items, batch_first=True, padding_value=fill), mask
 
 
 def _pretrained(train: list[Sample], work: Path, settings: DemoSettings) -> NormalisedBackbone:

@@ -6,12 +6,15 @@ import nibabel
 import numpy as np
 import pytest
 
-from headct_molre.data.phantom import DRAWABLE, LABELS_FILE, make_phantom, states, write_cohort
+from headct_molre.data.phantom import DRAWABLE, LABELS_FILE, make_phantom, write_cohort
 from headct_molre.data.phantom.anatomy import BONE, CSF, GREY, VENTRICLE, WHITE, sample_head
-from headct_molre.data.phantom.lesions import LESION_ID, implied_findings, reshape_head
+from headct_molre.data.phantom.cohort import cohort_seed
+from headct_molre.data.phantom.lesions import HEMORRHAGE_SITES, LESION_ID, implied_findings, reshape_head, sample_findings
 from headct_molre.data.phantom.scanner import Protocol, scan
+from headct_molre.errors import InvalidRequest
 from headct_molre.findings import finding_keys
 from headct_molre.training.phantom_samples import WHOLE_BRAIN
+from headct_molre.training.train_demo import FRESH_SEED, TRAIN_SEED, VALIDATION_SEED
 
 REQUIRED = {
     "subdural_hematoma",
@@ -37,7 +40,7 @@ PLAIN = Protocol(np.eye(4), 256, 0.95, 4.0, 0.0, -85.0, 3.0, 0.4, 0.0)
 def plant(keys, seed=3):
     rng = np.random.default_rng(seed)
     head = reshape_head(sample_head(rng), keys, rng)
-    return scan(head, keys | implied_findings(head, keys), PLAIN, np.random.default_rng(seed))
+    return scan(head, keys | implied_findings(head), PLAIN, np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +113,34 @@ def test_what_cannot_be_drawn_is_not_assessed(tmp_path):
 
 def test_a_written_study_keeps_its_geometry_and_says_that_it_is_synthetic(tmp_path):
     (path,) = write_cohort(tmp_path, 1, seed=9)
-    phantom = make_phantom(9_000_001)
+    phantom = make_phantom(cohort_seed(9, 1))
     image = nibabel.load(path)
     np.testing.assert_allclose(image.affine[:, [2, 1, 0, 3]], phantom.volume.affine, atol=1e-4)
     np.testing.assert_allclose(np.asarray(image.dataobj).transpose(2, 1, 0), phantom.volume.hu, atol=0.51)
     assert b"synthetic" in image.header["descrip"].item()
 
 
-def test_labels_never_contradict_themselves():
-    for planted in ({"hydrocephalus"}, {"cerebral_atrophy", "sinusitis"}):
-        assert {key for key, state in states(frozenset(planted)).items() if state == "present"} == planted
+def test_findings_of_a_phantom_never_contradict_each_other():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        keys = sample_findings(rng)
+        assert ("intraparenchymal_hemorrhage" in keys) == bool(keys & set(HEMORRHAGE_SITES))
+        assert not {"hydrocephalus", "cerebral_atrophy"} <= keys
+        assert "vasogenic_edema" not in keys or "intra_axial_tumor" in keys
+
+
+def test_atrophy_widens_the_sulci(normal):
+    atrophic = plant({"cerebral_atrophy"})
+    assert (atrophic.tissue == CSF).sum() > 1.5 * (normal.tissue == CSF).sum()
+
+
+def test_a_users_phantoms_are_not_those_that_made_the_demo_model():
+    own = [first + i for first in (TRAIN_SEED, VALIDATION_SEED, FRESH_SEED) for i in (0, 999_999)]
+    assert cohort_seed(0, 1) > max(own)
+
+
+def test_a_cohort_is_never_overwritten(tmp_path):
+    (tmp_path / LABELS_FILE).write_text("labels of a reader")
+    with pytest.raises(InvalidRequest, match="another folder"):
+        write_cohort(tmp_path, 1)
+    assert (tmp_path / LABELS_FILE).read_text() == "labels of a reader"

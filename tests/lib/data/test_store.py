@@ -31,12 +31,12 @@ def submission(reader="anna", study="study-1", shown=None, **findings):
     return Submission.model_validate(document | {"findings": findings or {HYDROCEPHALUS: "present"}})
 
 
-def prediction(study="study-1", probability=0.25):
+def prediction(study="study-1", probability=0.25, weights="0" * 64):
     keys = finding_keys()
     finding = {"probability": probability, "logit": 0.0, "bias": 0.0, "operating_point": None, "positive": None, "estimable": False}
     document = {
         "study": study,
-        "model": {"name": "demo", "version": "1", "backbone": "b", "adapter": "a", "demo": True, "weights_sha256": "0" * 64},
+        "model": {"name": "demo", "version": "1", "backbone": "b", "adapter": "a", "demo": True, "weights_sha256": weights},
         "device": "cpu",
         "findings": [{"key": key, **finding} for key in keys],
         "router_level": "slice",
@@ -92,19 +92,48 @@ def test_the_database_itself_refuses_to_change_a_submission(store, tmp_path, sta
 
 def test_a_submission_records_the_probabilities_that_its_reader_saw(store):
     store.put_prediction("a" * 64, prediction())
+    assert store.add_submission(submission(shown="demo")).shown_probabilities is None  # shown for no study yet
+    store.set_content("study-1", "a" * 64)
     assert store.add_submission(submission(shown="demo")).shown_probabilities[HYDROCEPHALUS] == 0.25
     assert store.add_submission(submission(shown="other")).shown_probabilities is None
     assert store.add_submission(submission()).shown_probabilities is None
     assert store.add_submission(submission(study="study-2", shown="demo")).shown_probabilities is None
 
 
-def test_the_first_prediction_of_a_version_on_the_same_images_stays(store):
-    assert store.get_prediction("a" * 64, "demo", "1") is None
+def test_of_rebuilt_weights_the_latest_probabilities_were_shown(store):
     store.put_prediction("a" * 64, prediction())
+    store.put_prediction("a" * 64, prediction(probability=0.75, weights="1" * 64))
+    store.set_content("study-1", "a" * 64)
+    assert store.add_submission(submission(shown="demo")).shown_probabilities[HYDROCEPHALUS] == 0.75
+
+
+def test_the_first_prediction_of_a_version_on_the_same_images_stays(store):
+    first = prediction()
+    assert store.get_prediction("a" * 64, first.model) is None
+    store.put_prediction("a" * 64, first)
     store.put_prediction("a" * 64, prediction(probability=0.75))
-    assert store.get_prediction("a" * 64, "demo", "1") == prediction()
-    assert store.get_prediction("a" * 64, "demo", "2") is None
-    assert store.get_prediction("b" * 64, "demo", "1") is None
+    assert store.get_prediction("a" * 64, first.model) == first
+    assert store.get_prediction("b" * 64, first.model) is None
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"version": "2"}, {"weights_sha256": "1" * 64}])
+def test_another_model_version_or_weights_are_not_answered_with_this_prediction(store, change):
+    first = prediction()
+    store.put_prediction("a" * 64, first)
+    assert store.get_prediction("a" * 64, first.model.model_copy(update=change)) is None
+
+
+def test_a_stored_prediction_that_is_no_longer_valid_counts_as_absent_and_is_replaced(store, tmp_path):
+    store.put_prediction("a" * 64, prediction())
+    store.set_content("study-1", "a" * 64)
+    engine = create_engine(sqlite_url(tmp_path / "store.sqlite"))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE predictions SET document = '{}'"))
+    engine.dispose()
+    assert store.get_prediction("a" * 64, prediction().model) is None
+    assert store.add_submission(submission(shown="demo")).shown_probabilities is None
+    store.put_prediction("a" * 64, prediction(probability=0.75))
+    assert store.get_prediction("a" * 64, prediction().model) == prediction(probability=0.75)
 
 
 def test_notes_on_a_study_are_merged(store):
@@ -112,6 +141,23 @@ def test_notes_on_a_study_are_merged(store):
     store.update_study_info("study-1", {"a": 1, "b": 1})
     store.update_study_info("study-1", {"b": 2})
     assert store.study_info("study-1") == {"a": 1, "b": 2}
+
+
+def test_simultaneous_notes_are_all_kept(store, tmp_path):
+    """Half of the threads write through a second store, as a second process does."""
+    second = StudyStore(sqlite_url(tmp_path / "store.sqlite"))
+
+    def note(thread):
+        for number in range(10):
+            (store, second)[thread % 2].update_study_info("study-1", {f"{thread}-{number}": number})
+            (second, store)[thread % 2].note_offer("study-1", f"strategy-{thread}-{number}", {"ts": number})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(note, range(6)))
+    second.close()
+    info = store.study_info("study-1")
+    assert len(info.pop("strategy")) == 60
+    assert info == {f"{thread}-{number}": number for thread in range(6) for number in range(10)}
 
 
 @pytest.mark.parametrize(

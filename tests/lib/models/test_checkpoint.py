@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from headct_molre.errors import ModelUnavailable, NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.hashing import file_sha256
 from headct_molre.models import checkpoint
 from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.spec import NormalisedBackbone
@@ -46,7 +47,7 @@ def installed(tmp_path, monkeypatch):
         limitations=[],
         licence="Apache-2.0",
         weights_sha256="0" * 64,
-        backbone_sha256=checkpoint.sha256(backbone_file),
+        backbone_sha256=file_sha256(backbone_file),
         hyperparameters={"lora_rank": 8, "lora_alpha": 16, "molre_experts": 6, "molre_rank": 8, "molre_router_width": 256},
         findings=list(finding_keys()),
         calibration={},
@@ -122,6 +123,30 @@ def test_a_missing_champion_is_named(installed):
     (folder / "aliases.json").write_text(json.dumps({"champion": "8", "candidate": None}))
     with pytest.raises(ModelUnavailable, match="'8', which is not there"):
         checkpoint.load_card("demo")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"champion": 5}', '{"champion": "../7"}', "{}"])
+def test_damaged_aliases_are_refused(installed, content):
+    folder, _, _ = installed
+    (folder / "aliases.json").write_text(content)
+    with pytest.raises(ModelUnavailable, match=r"aliases\.json"):
+        checkpoint.load_card("demo")
+
+
+def test_missing_weights_are_named_before_any_work(installed):
+    folder, _, _ = installed
+    (folder / "7" / "weights.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match=r"weights\.safetensors is missing"):
+        checkpoint.load_card("demo")
+
+
+def test_a_version_cannot_replace_the_frozen_backbone(installed):
+    folder, trained, card = installed
+    state = {**trained.trainable_state(), "backbone.network.norm.weight": torch.zeros(192)}
+    checkpoint.write_version(folder, card.model_copy(update={"version": "8"}), state)
+    checkpoint.set_champion(folder, "8")
+    with pytest.raises(ModelUnavailable, match=r"Unexpected: backbone\.network\.norm\.weight"):
+        checkpoint.load_classifier("demo")
 
 
 def test_missing_backbone_names_licence_and_command(tmp_path, monkeypatch):

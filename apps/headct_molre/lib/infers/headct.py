@@ -13,7 +13,8 @@ from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError, ModelUnavailable
 from headct_molre.findings import finding_keys
 from headct_molre.imaging.content import content_sha256
-from headct_molre.predict import Predictor, load_card
+from headct_molre.models.checkpoint import load_card
+from headct_molre.predict import Predictor
 from headct_molre.schema import ModelCard, Prediction
 
 logger = logging.getLogger("headct_molre.infer")
@@ -57,38 +58,45 @@ class HeadCT(InferTask):
             served["description"] = card.description
         return super().info() | served
 
-    def stored(self, path: Path, study: str) -> Prediction | None:
-        """The prediction that the served version already made on these images. Raises ModelUnavailable."""
-        return self._stored(content_sha256(path), study)
+    def stored(self, path: Path, study: str, listed: bool) -> Prediction | None:
+        """The prediction that the served version already made on these images. Raises ModelUnavailable.
 
-    def predict(self, path: Path, study: str) -> Prediction:
+        `listed`: the datastore lists the study, so that readers submit on what they are shown here.
+        """
+        return self._stored(content_sha256(path), study, listed)
+
+    def predict(self, path: Path, study: str, listed: bool) -> Prediction:
         """The prediction, from the store where it is there, else by inference once the device is free."""
         content = content_sha256(path)
         with _DEVICE:
-            prediction = self._stored(content, study)
+            prediction = self._stored(content, study, listed)
             if prediction is None:
                 started = time.monotonic()
                 prediction = self._served_predictor().predict(path, study)
                 self._store.put_prediction(content, prediction)
+                if listed:
+                    self._store.set_content(study, content)
                 seconds = time.monotonic() - started
                 logger.info("study %s by %s %s in %.1f s", hashed(study), self.name, prediction.model.version, seconds)
         return prediction
 
     def __call__(self, request: dict) -> tuple[None, dict]:
-        """MONAI Label's call: request {image: path, study: id} -> no file, and the Prediction as a dictionary."""
-        prediction = self.predict(Path(request["image"]), request["study"])
+        """MONAI Label's call: request {image: path, study: id in the datastore} -> no file, and the Prediction as a dictionary."""
+        prediction = self.predict(Path(request["image"]), request["study"], listed=True)
         return None, json.loads(prediction.to_json())
 
-    def _stored(self, content: str, study: str) -> Prediction | None:
-        prediction = self._store.get_prediction(content, self.name, load_card(self.name).version)
+    def _stored(self, content: str, study: str, listed: bool) -> Prediction | None:
+        prediction = self._store.get_prediction(content, load_card(self.name))
         if prediction is None:
             return None
-        self._store.set_content(study, content)
+        if listed:
+            self._store.set_content(study, content)
         # The same images may have been read under another id, for instance in a session.
         return prediction if prediction.study == study else prediction.model_copy(update={"study": study})
 
     def _served_predictor(self) -> Predictor:
-        if self._predictor is None or self._predictor.card.version != load_card(self.name).version:
+        # The whole card, with weights_sha256: in development, a version may be built anew under its name.
+        if self._predictor is None or self._predictor.card != load_card(self.name):
             self._predictor = Predictor(self.name)
         return self._predictor
 

@@ -1,8 +1,9 @@
 """POST /infer/{model}: the Prediction of a study in the store, of a session, or of an uploaded file."""
 
 import asyncio
-import tempfile
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from headct_molre.errors import InvalidRequest
-from lib.gate import checked_session
 from lib.instance import headct_app, json_object
 from lib.routes.uploads import save_upload
 
@@ -41,20 +41,29 @@ async def infer(
     if sum(map(bool, (image, session_id, file))) != 1:
         raise InvalidRequest("ambiguous_study", "Name one study: image, session_id or an uploaded file.", field="image")
     task = headct_app().infer_task(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path, study = await run_in_threadpool(_volume, image, session_id, file, Path(folder))
-        prediction = await run_in_threadpool(task.stored, path, study)
+    async with _volume(image, session_id, file) as (path, study):
+        prediction = await run_in_threadpool(task.stored, path, study, bool(image))
         if prediction is None:
-            prediction = await asyncio.get_running_loop().run_in_executor(_DEVICE, task.predict, path, study)
+            prediction = await asyncio.get_running_loop().run_in_executor(_DEVICE, task.predict, path, study, bool(image))
     return Response(prediction.to_json(), media_type="application/json")
 
 
-def _volume(image: str, session_id: str, file: UploadFile | None, folder: Path) -> tuple[Path, str]:
-    """Where the images are and the id under which they are predicted."""
-    if file is not None:
-        return save_upload(file, folder), "upload"
+@asynccontextmanager
+async def _volume(image: str, session_id: str, file: UploadFile | None) -> AsyncIterator[tuple[Path, str]]:
+    """Where the images are and the id under which they are predicted; an uploaded file is removed at the end."""
+    if file is None:
+        yield await run_in_threadpool(_kept_volume, image, session_id)
+        return
+    folder = await run_in_threadpool(headct_app().datastore().incoming)
+    try:
+        yield await run_in_threadpool(save_upload, file, Path(folder.name)), "upload"
+    finally:
+        await run_in_threadpool(folder.cleanup)
+
+
+def _kept_volume(image: str, session_id: str) -> tuple[Path, str]:
     if session_id:
-        return headct_app().session_volume(session_id), checked_session(session_id)
+        return Path(headct_app().session(session_id).image), session_id
     return Path(headct_app().datastore().get_image_uri(image)), image
 
 

@@ -1,17 +1,28 @@
-"""The studies, the taxonomy, which study is next, and whether the server is well."""
+"""The studies, notes on them, the taxonomy, which study is next, and whether the server is well."""
 
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Form
 
 from headct_molre import __version__
 from headct_molre.errors import NotFound
 from headct_molre.findings import findings
-from lib.instance import headct_app
+from lib.instance import headct_app, json_object
 
 router = APIRouter()
+
+
+@router.get("/", tags=["Head CT"], summary="What this server is")
+def about() -> dict[str, Any]:
+    """{name, version, note, routes}; MONAI Label has a page here whose scripts come from another web site."""
+    return {
+        "name": "Head CT MoLRE",
+        "version": __version__,
+        "note": "Research software, not a medical device. A finding that is not flagged is not ruled out.",
+        "routes": ["/info/", "/headct/openapi.json", "/headct/health", "/headct/findings", "/headct/models", "/headct/studies"],
+    }
 
 
 @router.get("/headct/health", tags=["Head CT"], summary="Whether the server works")
@@ -40,6 +51,12 @@ def study(study: str) -> dict[str, Any]:
     path = Path(headct_app().datastore().get_image_uri(study))
     kind = "dicom" if path.is_dir() else "nrrd" if path.suffix == ".nrrd" else "nifti"
     return {"study": study, "format": kind, "submissions": len(headct_app().store.submissions(study))}
+
+
+@router.put("/datastore/image/info", tags=["Datastore"], summary="Add notes to a study")
+def update_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
+    """Merges a JSON object into the notes on a study."""
+    headct_app().datastore().update_image_info(image, json_object(info, "info"))
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The study to read next")

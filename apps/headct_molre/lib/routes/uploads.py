@@ -1,11 +1,10 @@
-"""Volumes that come and go over the network: PUT /session/, PUT and GET /datastore/image.
+"""Volumes that come and go over the network: PUT /session/, GET /session/{id}, PUT and GET /datastore/image.
 
 MONAI Label's own handlers unpack archives that lead out of their folder, let the client choose file names, and hold a
 thread for as long as a client takes.
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,7 @@ def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, 
     if not 0 <= expiry <= 86_400:
         raise InvalidRequest("invalid_expiry", "expiry is 0 to 86400 seconds.", field="expiry")
     sessions = headct_app().sessions()
-    with tempfile.TemporaryDirectory(dir=headct_app().datastore().private_folder("incoming")) as folder:
+    with headct_app().datastore().incoming() as folder:
         if len(files) == 1:
             volume = save_upload(files[0], Path(folder))
         else:
@@ -40,13 +39,20 @@ def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, 
     return {"session_id": session_id, "session_info": info.to_json()}
 
 
+@router.get("/session/{session_id}", tags=["Session"], summary="A session, or its volume", response_model=None)
+def session(session_id: str, update_ts: bool = False, image: bool = False) -> dict | FileResponse:
+    """session_info, or with `image` the volume file; `update_ts` puts off the end of the session."""
+    found = headct_app().session(session_id, update_ts)
+    return _volume_file(Path(found.image)) if image else found.to_json()
+
+
 @router.put("/datastore/image", tags=["Datastore"], summary="Add a study")
 def add_image(file: Annotated[UploadFile, File()], image: str = "", params: Annotated[str, Form()] = "{}") -> dict:
     """{image: id}; without an id the file's name gives it."""
     name = checked_upload(file.filename)
     info = json_object(params, "params")
     datastore = headct_app().datastore()
-    with tempfile.TemporaryDirectory(dir=datastore.private_folder("incoming")) as folder:
+    with datastore.incoming() as folder:
         path = save_upload(file, Path(folder))
         study = datastore.add_image(image or name[: -len(study_suffix(name))], str(path), info)
     return {"image": study}
@@ -55,10 +61,7 @@ def add_image(file: Annotated[UploadFile, File()], image: str = "", params: Anno
 @router.get("/datastore/image", tags=["Datastore"], summary="Download a study")
 def image(image: str) -> FileResponse:
     """The volume file; a DICOM folder has none."""
-    path = Path(headct_app().datastore().get_image_uri(image))
-    if path.is_dir():
-        raise NotFound("no_single_file", "This study is a folder of DICOM files; it is not sent as one file.", field="image")
-    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+    return _volume_file(Path(headct_app().datastore().get_image_uri(image)))
 
 
 def save_upload(file: UploadFile, folder: Path) -> Path:
@@ -66,6 +69,12 @@ def save_upload(file: UploadFile, folder: Path) -> Path:
     path = folder / f"volume{study_suffix(checked_upload(file.filename))}"
     _write(file, path)
     return path
+
+
+def _volume_file(path: Path) -> FileResponse:
+    if path.is_dir():
+        raise NotFound("no_single_file", "This study is a folder of DICOM files; it is not sent as one file.", field="image")
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
 def _write(file: UploadFile, path: Path) -> None:

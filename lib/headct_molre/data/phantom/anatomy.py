@@ -1,6 +1,7 @@
 """The normal head of the phantom: scalp, skull, sinuses, brain, ventricles, cisterns, falx, tentorium.
 
-The head frame is the standard frame of `imaging.align`: RAS axes, mm, origin in the middle of the cranial cavity.
+The head frame has RAS axes in mm and its origin in the middle of the cranial vault. The standard frame of `imaging.align` is the
+same but for its height: there the vertex lies at z = +70 in every head, here at the vault's own radius.
 Nothing here is patient data or an atlas: the anatomy is a few dozen ellipsoids, planes and random waves.
 """
 
@@ -164,11 +165,7 @@ def paint_brain(head: Head, brain: Canvas) -> None:
     cortex = np.maximum(head.subarachnoid_mm + 4 - depth, np.minimum(head.sulcus_mm + 3 - gyri, 17 - depth))
     brain.paint(coverage(cortex, 1.5), head.grey_hu, GREY)
     for side in (-1, 1):
-        for centre, radii in (
-            ((13.0, 15.0, 8.0), (5.0, 10.0, 9.0)),
-            ((25.0, 5.0, 2.0), (6.0, 14.0, 9.0)),
-            ((11.0, -12.0, 4.0), (8.0, 12.0, 8.0)),
-        ):
+        for centre, radii in DEEP_NUCLEI:
             brain.paint(coverage(ellipsoid(points, (side * centre[0], centre[1], centre[2]), radii), 2), head.grey_hu, GREY)
 
     tentorium = -18 - 0.006 * x * x - 0.12 * (y + 45)

@@ -113,7 +113,7 @@ def reshape_head(head: Head, keys: set[str], rng: np.random.Generator) -> Head:
     return head
 
 
-def implied_findings(head: Head, keys: set[str]) -> set[str]:
+def implied_findings(head: Head) -> set[str]:
     """Findings that follow from the drawn anatomy rather than from a lesion of their own."""
     return {"ventricular_enlargement"} if head.ventricle_scale >= ENLARGED_VENTRICLE_SCALE else set()
 

@@ -96,7 +96,7 @@ def make_phantom(seed: int, matrix: int = 256) -> Phantom:
     head = sample_head(rng)
     keys = sample_findings(rng)
     head = reshape_head(head, keys, rng)
-    planted = keys | implied_findings(head, keys)
+    planted = keys | implied_findings(head)
     return scan(head, planted, sample_protocol(rng, matrix), rng)
 
 

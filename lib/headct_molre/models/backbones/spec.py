@@ -36,7 +36,6 @@ class BackboneSpec:
     licence: str
     licence_url: str | None = None
     hub_id: str | None = None
-    key_map: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] | None = None
 
 
 class NormalisedBackbone(nn.Module):

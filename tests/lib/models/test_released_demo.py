@@ -1,0 +1,53 @@
+"""The shipped demo model is what its card says, and good enough to show."""
+
+import pytest
+
+from headct_molre.findings import finding_keys
+from headct_molre.hashing import file_sha256
+from headct_molre.models.checkpoint import load_card
+from headct_molre.models.locations import SHIPPED
+
+REQUIRED = (
+    "subdural_hematoma",
+    "epidural_hematoma",
+    "subarachnoid_hemorrhage",
+    "intraparenchymal_hemorrhage",
+    "intraventricular_hemorrhage",
+    "acute_infarct",
+    "chronic_infarct",
+    "midline_shift",
+    "hydrocephalus",
+    "skull_fracture",
+    "pneumocephalus",
+    "scalp_hematoma",
+    "intracranial_calcification",
+    "intra_axial_tumor",
+    "cerebral_atrophy",
+    "sinusitis",
+)
+
+
+@pytest.fixture(scope="module")
+def card():
+    return load_card("demo")
+
+
+def test_it_is_marked_demo_and_says_how_it_was_made(card):
+    assert card.demo
+    assert card.findings == list(finding_keys())
+    assert card.reproduce.startswith("python -m headct_molre.training.train_demo")
+    assert "phantom" in " ".join(card.limitations)
+
+
+def test_held_out_auc_is_stated_for_every_planted_finding(card):
+    assert set(REQUIRED) <= set(card.metrics)
+    assert set(card.metrics) == set(card.operating_points) == set(card.calibration)
+    assert all(card.metrics[key].auc is not None and card.metrics[key].positives >= 5 for key in REQUIRED)
+    assert card.mean_auc >= 0.85
+
+
+def test_its_files_are_small_and_have_the_hashes_of_the_card(card):
+    folder = SHIPPED / "demo"
+    assert file_sha256(folder / "backbone.safetensors") == card.backbone_sha256
+    assert file_sha256(folder / card.version / "weights.safetensors") == card.weights_sha256
+    assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) < 16e6
