@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,37 +11,67 @@ import torch
 from torch import nn
 from tqdm import trange
 
+from ..data.phantom.lesions import FIRST_LESION_ID
 from ..models.backbones.demo import DIMENSION, PATCH_PX, SPEC
 from ..models.backbones.spec import NormalisedBackbone
 from .phantom_samples import CLASSES, Sample
 
 logger = logging.getLogger(__name__)
 
+Draw = Callable[[int, np.random.Generator], np.ndarray]
+
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Steps of a batch of slices, peak learning rate of a one-cycle schedule, and the seed."""
+    """Steps of the two phases, slices in a batch, peak learning rates of their one-cycle schedules, and the seed.
+
+    The first phase draws slices evenly and learns anatomy; in the second, half of a batch shows a finding that was drawn
+    first, so that rare findings are seen as often as common ones.
+    """
 
     steps: int = 1400
+    balanced_steps: int = 950
     batch: int = 64
     learning_rate: float = 1e-3
+    balanced_learning_rate: float = 7e-4
     seed: int = 0
 
 
 def pretrain(samples: list[Sample], settings: PretrainSettings) -> NormalisedBackbone:
-    """Train the ViT so that patch tokens name tissues and lesions and the CLS token names those of the slice."""
+    """The first phase: train the ViT so that patch tokens name tissues and lesions, and the CLS token those of the slice."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
     backbone = NormalisedBackbone(SPEC)
+    draw = _even(samples)
+    _train(backbone, samples, draw, settings.steps, settings.batch, settings.learning_rate, np.random.default_rng(settings.seed))
+    return backbone.eval()
+
+
+def pretrain_balanced(backbone: NormalisedBackbone, samples: list[Sample], settings: PretrainSettings) -> NormalisedBackbone:
+    """The second phase, from the first one's network, with output layers made anew."""
+    torch.manual_seed(settings.seed + 1)
+    rng = np.random.default_rng(settings.seed + 1)
+    draw = _half_balanced(samples)
+    _train(backbone.train(), samples, draw, settings.balanced_steps, settings.batch, settings.balanced_learning_rate, rng)
+    return backbone.eval()
+
+
+def _train(
+    backbone: NormalisedBackbone,
+    samples: list[Sample],
+    draw: Draw,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    rng: np.random.Generator,
+) -> None:
     heads = nn.ModuleDict({"patch": nn.Linear(DIMENSION, CLASSES), "slice": nn.Linear(DIMENSION, CLASSES)})
     parameters = [*backbone.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     weights = _positive_weights(samples)
-    lengths = np.array([len(sample.slices) for sample in samples])
-    progress = trange(settings.steps, desc="pretraining", mininterval=10)
+    progress = trange(steps, desc="pretraining", mininterval=10)
     for step in progress:
-        slices, patches, shows = _batch(samples, lengths, settings.batch, rng)
+        slices, patches, shows = _batch(samples, draw(batch, rng), rng)
         with torch.autocast("cpu", torch.bfloat16):
             tokens = backbone.tokens(slices)
             patch_logits, slice_logits = heads["patch"](tokens[:, 1:]), heads["slice"](tokens[:, 0])
@@ -54,7 +85,33 @@ def pretrain(samples: list[Sample], settings: PretrainSettings) -> NormalisedBac
         progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
         if step % 200 == 199:
             logger.info("pretraining step %d: loss %.4f", step + 1, loss.item())
-    return backbone.eval()
+
+
+def _even(samples: list[Sample]) -> Draw:
+    """Draws slices evenly over studies: `size` pairs (study, slice)."""
+    lengths = np.array([len(sample.slices) for sample in samples])
+
+    def draw(size: int, rng: np.random.Generator) -> np.ndarray:
+        chosen = rng.integers(len(samples), size=size)
+        return np.stack([chosen, rng.integers(lengths[chosen])], axis=1)
+
+    return draw
+
+
+def _half_balanced(samples: list[Sample]) -> Draw:
+    """Draws half of the slices evenly; for each of the others first a finding, then a slice that shows it."""
+    even = _even(samples)
+    showing: list[np.ndarray] = []
+    for lesion in range(FIRST_LESION_ID, CLASSES):
+        pairs = [(i, r) for i, sample in enumerate(samples) for r in np.flatnonzero(sample.shows[:, lesion])]
+        if pairs:
+            showing.append(np.array(pairs))
+
+    def draw(size: int, rng: np.random.Generator) -> np.ndarray:
+        balanced = [showing[c][rng.integers(len(showing[c]))] for c in rng.integers(len(showing), size=size // 2)]
+        return np.concatenate([even(size - size // 2, rng), np.array(balanced)])
+
+    return draw
 
 
 def disturb(slices: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -64,14 +121,10 @@ def disturb(slices: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (slices * gain + offset + torch.randn_like(slices) * float(rng.uniform(0, 0.03))).clamp(0, 1)
 
 
-def _batch(
-    samples: list[Sample], lengths: np.ndarray, size: int, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    chosen = rng.integers(len(samples), size=size)
-    rows = rng.integers(lengths[chosen])
-    slices = torch.from_numpy(np.stack([samples[i].slices[r] for i, r in zip(chosen, rows, strict=True)])).float() / 255
-    patches = torch.from_numpy(np.stack([samples[i].patches[r] for i, r in zip(chosen, rows, strict=True)])).float()
-    shows = torch.from_numpy(np.stack([samples[i].shows[r] for i, r in zip(chosen, rows, strict=True)])).float()
+def _batch(samples: list[Sample], drawn: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    slices = torch.from_numpy(np.stack([samples[i].slices[r] for i, r in drawn])).float() / 255
+    patches = torch.from_numpy(np.stack([samples[i].patches[r] for i, r in drawn])).float()
+    shows = torch.from_numpy(np.stack([samples[i].shows[r] for i, r in drawn])).float()
     if rng.random() < 0.5:
         slices = slices.flip(-1)
         grid = (SPEC.input_px[0] // PATCH_PX, SPEC.input_px[1] // PATCH_PX)

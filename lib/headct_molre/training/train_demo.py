@@ -10,6 +10,7 @@ the AUC on the model card from fresh phantoms that went through the whole chain 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import time
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from tqdm import tqdm
+from tqdm import tqdm, trange
 
 from ..data.phantom.lesions import DRAWABLE, FIRST_LESION_ID
 from ..errors import InvalidRequest
@@ -37,7 +38,7 @@ from .demo_card import demo_card
 from .fresh_phantoms import score_fresh_phantoms
 from .losses import MaskedFocalLoss, prevalence_weights
 from .phantom_samples import Sample, load_samples
-from .pretrain_demo import PretrainSettings, disturb, pretrain
+from .pretrain_demo import PretrainSettings, disturb, pretrain, pretrain_balanced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,9 @@ class DemoSettings:
     validation_studies: int = 150
     fresh_studies: int = 200
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
-    feature_epochs: int = 60
-    full_epochs: int = 1
+    feature_epochs: int = 20
+    full_steps: int = 120
+    full_evaluations: int = 2
     feature_batch: int = 16
     feature_head_rate: float = 3e-3
     feature_adapter_rate: float = 1e-3
@@ -136,7 +138,7 @@ def train_on_features(classifier: HeadCTClassifier, train: list[Sample], validat
             loss.backward()
             optimizer.step()
         schedule.step()
-        if epoch % 10 == 9:
+        if epoch % 5 == 4:
             with torch.no_grad():
                 logits = torch.cat([classifier.classify(item[None]).logits for item in held_out])
             logger.info("features epoch %d: loss %.4f, validation AUC %.3f", epoch + 1, loss.item(), _macro_auc(validation, logits))
@@ -153,32 +155,32 @@ def train_end_to_end(classifier: HeadCTClassifier, train: list[Sample], validati
     optimizer = torch.optim.AdamW(
         [{"params": adapter, "lr": settings.full_adapter_rate}, {"params": head, "lr": settings.full_head_rate}], weight_decay=1e-4
     )
-    steps = settings.full_epochs * (len(train) // settings.full_batch + 1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.full_steps)
     best_auc = _macro_auc(validation, predict_logits(classifier, validation))
     best = {name: tensor.clone() for name, tensor in classifier.trainable_state().items()}
     logger.info("before LoRA: validation AUC %.3f", best_auc)
-    for epoch in range(settings.full_epochs):
-        progress = tqdm(list(_batches(len(train), settings.full_batch, rng)), desc=f"epoch {epoch + 1}", mininterval=10)
-        for batch in progress:
-            slices, mask = pad([_tensor(train[i]) for i in batch])
-            flipped = slices.flip(-1) if rng.random() < 0.5 else slices
-            slices = disturb(flipped.flatten(0, 1), rng).unflatten(0, flipped.shape[:2])
-            with torch.autocast("cpu", torch.bfloat16):
-                features = classifier.features(slices)
-            loss = study_and_slice_loss(
-                classifier, classifier.classify(features.float(), mask), targets[batch], slice_targets, batch, loss_function
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_([*adapter, *head], 1.0)
-            optimizer.step()
-            schedule.step()
-            progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-        auc = _macro_auc(validation, predict_logits(classifier, validation))
-        logger.info("end to end epoch %d: validation AUC %.3f", epoch + 1, auc)
-        if auc > best_auc:
-            best_auc, best = auc, {name: tensor.clone() for name, tensor in classifier.trainable_state().items()}
+    batches = itertools.chain.from_iterable(_batches(len(train), settings.full_batch, rng) for _ in itertools.count())
+    progress = trange(settings.full_steps, desc="end to end", mininterval=10)
+    for step in progress:
+        batch = next(batches)
+        slices, mask = pad([_tensor(train[i]) for i in batch])
+        flipped = slices.flip(-1) if rng.random() < 0.5 else slices
+        slices = disturb(flipped.flatten(0, 1), rng).unflatten(0, flipped.shape[:2])
+        with torch.autocast("cpu", torch.bfloat16):
+            features = classifier.features(slices)
+        output = classifier.classify(features.float(), mask)
+        loss = study_and_slice_loss(classifier, output, targets[batch], slice_targets, batch, loss_function)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([*adapter, *head], 1.0)
+        optimizer.step()
+        schedule.step()
+        progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+        if (step + 1) % (settings.full_steps // settings.full_evaluations) == 0:
+            auc = _macro_auc(validation, predict_logits(classifier, validation))
+            logger.info("end to end step %d: validation AUC %.3f", step + 1, auc)
+            if auc > best_auc:
+                best_auc, best = auc, {name: tensor.clone() for name, tensor in classifier.trainable_state().items()}
     classifier.load_state_dict({**classifier.state_dict(), **best})
 
 
@@ -217,8 +219,9 @@ def study_and_slice_loss(
 
 @torch.no_grad()
 def embed(classifier: HeadCTClassifier, samples: list[Sample]) -> list[torch.Tensor]:
-    """Slice features (S, d) of each sample."""
-    return [classifier.features(_tensor(sample)[None])[0] for sample in tqdm(samples, desc="features", mininterval=5)]
+    """Slice features (S, d) of each sample, computed in bfloat16 as in the end-to-end stage."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return [classifier.features(_tensor(sample)[None])[0].float() for sample in tqdm(samples, desc="features", mininterval=5)]
 
 
 @torch.no_grad()
@@ -234,17 +237,33 @@ def pad(items: list[torch.Tensor], fill: float = 0.0) -> tuple[torch.Tensor, tor
 
 
 def _pretrained(train: list[Sample], work: Path, settings: DemoSettings) -> NormalisedBackbone:
-    """The pretrained backbone; a finished pretraining with the same settings is taken up again."""
-    path, record = work / "pretrained.safetensors", work / "pretrained.json"
-    described = json.dumps({**asdict(settings.pretrain), "studies": settings.train_studies}, sort_keys=True)
-    if path.is_file() and record.is_file() and record.read_text(encoding="utf-8") == described:
-        backbone = NormalisedBackbone(SPEC)
-        backbone.network.load_state_dict(load_file(path))
-        return backbone.eval()
-    backbone = pretrain(train, settings.pretrain)
-    save_file(backbone.network.state_dict(), path)
-    record.write_text(described, encoding="utf-8")
+    """The pretrained backbone; a phase that was finished with the same settings is taken up again."""
+    described = {**asdict(settings.pretrain), "studies": settings.train_studies, "samples": settings.samples}
+    second = json.dumps(described, sort_keys=True)
+    first = json.dumps({name: value for name, value in described.items() if not name.startswith("balanced")}, sort_keys=True)
+    backbone = _finished(work / "balanced", second)
+    if backbone is None:
+        backbone = _finished(work / "even", first)
+        if backbone is None:
+            backbone = pretrain(train, settings.pretrain)
+            _finish(work / "even", first, backbone)
+        backbone = pretrain_balanced(backbone, train, settings.pretrain)
+        _finish(work / "balanced", second, backbone)
     return backbone
+
+
+def _finished(stage: Path, described: str) -> NormalisedBackbone | None:
+    record = stage.with_suffix(".json")
+    if not record.is_file() or record.read_text(encoding="utf-8") != described:
+        return None
+    backbone = NormalisedBackbone(SPEC)
+    backbone.network.load_state_dict(load_file(stage.with_suffix(".safetensors")))
+    return backbone.eval()
+
+
+def _finish(stage: Path, described: str, backbone: NormalisedBackbone) -> None:
+    save_file(backbone.network.state_dict(), stage.with_suffix(".safetensors"))
+    stage.with_suffix(".json").write_text(described, encoding="utf-8")
 
 
 def _classifier(backbone: NormalisedBackbone, settings: DemoSettings) -> HeadCTClassifier:
