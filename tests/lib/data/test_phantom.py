@@ -15,25 +15,8 @@ from headct_molre.errors import InvalidRequest
 from headct_molre.findings import finding_keys
 from headct_molre.training.phantom_samples import WHOLE_BRAIN
 from headct_molre.training.train_demo import FRESH_SEED, TRAIN_SEED, VALIDATION_SEED
+from required_findings import REQUIRED
 
-REQUIRED = {
-    "subdural_hematoma",
-    "epidural_hematoma",
-    "subarachnoid_hemorrhage",
-    "intraparenchymal_hemorrhage",
-    "intraventricular_hemorrhage",
-    "acute_infarct",
-    "chronic_infarct",
-    "midline_shift",
-    "hydrocephalus",
-    "skull_fracture",
-    "pneumocephalus",
-    "scalp_hematoma",
-    "intracranial_calcification",
-    "intra_axial_tumor",
-    "cerebral_atrophy",
-    "sinusitis",
-}
 PLAIN = Protocol(np.eye(4), 256, 0.95, 4.0, 0.0, -85.0, 3.0, 0.4, 0.0)
 
 
@@ -100,7 +83,7 @@ def test_hydrocephalus_enlarges_the_ventricles(normal):
 
 
 def test_what_cannot_be_drawn_is_not_assessed(tmp_path):
-    assert set(DRAWABLE) >= REQUIRED
+    assert set(DRAWABLE) >= set(REQUIRED)
     assert set(DRAWABLE) <= set(finding_keys())
     paths = write_cohort(tmp_path, 2, seed=4)
     with (tmp_path / LABELS_FILE).open(newline="") as file:

@@ -6,25 +6,7 @@ from headct_molre.findings import finding_keys
 from headct_molre.hashing import file_sha256
 from headct_molre.models.checkpoint import load_card
 from headct_molre.models.locations import SHIPPED
-
-REQUIRED = (
-    "subdural_hematoma",
-    "epidural_hematoma",
-    "subarachnoid_hemorrhage",
-    "intraparenchymal_hemorrhage",
-    "intraventricular_hemorrhage",
-    "acute_infarct",
-    "chronic_infarct",
-    "midline_shift",
-    "hydrocephalus",
-    "skull_fracture",
-    "pneumocephalus",
-    "scalp_hematoma",
-    "intracranial_calcification",
-    "intra_axial_tumor",
-    "cerebral_atrophy",
-    "sinusitis",
-)
+from required_findings import REQUIRED
 
 
 @pytest.fixture(scope="module")
