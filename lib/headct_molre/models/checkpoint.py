@@ -103,8 +103,8 @@ def load_backbone(spec: BackboneSpec) -> tuple[NormalisedBackbone, str]:
 
 def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
     """The champion of a model, ready to serve: hashes verified, every key accounted for, LoRA merged, eval mode."""
-    from .classifier import HeadCTClassifier
-    from .lora import add_lora, merge_lora
+    from .classifier import adapted_classifier
+    from .lora import merge_lora
 
     folder, card = champion_folder(model), load_card(model)
     spec = backbone_spec(card.backbone)
@@ -117,18 +117,18 @@ def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSp
     if file_sha256(folder / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
     settings = card.hyperparameters
-    add_lora(backbone, spec.lora_targets, rank=_integer(settings, "lora_rank"), alpha=float(_integer(settings, "lora_alpha")))
-    classifier = HeadCTClassifier(
+    classifier = adapted_classifier(
         backbone,
-        spec.dimension,
+        spec,
         len(card.findings),
+        lora_rank=_integer(settings, "lora_rank"),
+        lora_alpha=_integer(settings, "lora_alpha"),
         experts=_integer(settings, "molre_experts"),
         rank=_integer(settings, "molre_rank"),
         router_width=_integer(settings, "molre_router_width"),
     )
     state = _read_tensors(folder / WEIGHTS)
-    own = classifier.trainable_state()
-    _refuse_misfit(own, state, folder / WEIGHTS)
+    _refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
     classifier.load_state_dict({**classifier.state_dict(), **state})
     merge_lora(classifier.backbone)
     return classifier.eval().requires_grad_(False), card, spec

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .lora import lora_parameters
+from .backbones.spec import BackboneSpec
+from .lora import add_lora, lora_parameters
 from .molre import MoLRE
 from .pooling import AttentionPooling
 
@@ -76,3 +77,11 @@ class HeadCTClassifier(nn.Module):
     def trainable_state(self) -> dict[str, torch.Tensor]:
         """The tensors that a model version stores: everything but the frozen backbone."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("backbone.") or ".lora_" in name}
+
+
+def adapted_classifier(
+    backbone: nn.Module, spec: BackboneSpec, findings: int, *, lora_rank: int, lora_alpha: float, experts: int, rank: int, router_width: int
+) -> HeadCTClassifier:
+    """The classifier of a backbone with LoRA added to it in place, as it is trained and as a stored version is loaded."""
+    add_lora(backbone, spec.lora_targets, lora_rank, lora_alpha)
+    return HeadCTClassifier(backbone, spec.dimension, findings, experts=experts, rank=rank, router_width=router_width)

@@ -32,8 +32,8 @@ from ..hashing import file_sha256
 from ..models.backbones.demo import SPEC
 from ..models.backbones.spec import NormalisedBackbone
 from ..models.checkpoint import set_champion, write_version
-from ..models.classifier import HeadCTClassifier, Output
-from ..models.lora import add_lora, lora_parameters
+from ..models.classifier import HeadCTClassifier, Output, adapted_classifier
+from ..models.lora import lora_parameters
 from .demo_card import demo_card
 from .fresh_phantoms import score_fresh_phantoms
 from .losses import MaskedFocalLoss, prevalence_weights
@@ -268,11 +268,12 @@ def _finish(stage: Path, described: str, backbone: NormalisedBackbone) -> None:
 
 def _classifier(backbone: NormalisedBackbone, settings: DemoSettings) -> HeadCTClassifier:
     torch.manual_seed(settings.seed)
-    add_lora(backbone, SPEC.lora_targets, settings.lora_rank, settings.lora_alpha)
-    classifier = HeadCTClassifier(
+    classifier = adapted_classifier(
         backbone,
-        SPEC.dimension,
+        SPEC,
         len(finding_keys()),
+        lora_rank=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
         experts=settings.molre_experts,
         rank=settings.molre_rank,
         router_width=settings.molre_router_width,

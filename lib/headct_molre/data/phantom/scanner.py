@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from ...imaging.volume import Volume
 from .anatomy import Head, paint_brain, paint_head, sample_head
-from .lesions import DRAWABLE, implied_findings, paint_brain_findings, paint_head_findings, reshape_head, sample_findings
+from .lesions import DRAWABLE, implied_findings, reshape_head, sample_findings
+from .painters import paint_brain_findings, paint_head_findings
 
 
 @dataclass(frozen=True)
