@@ -18,10 +18,9 @@ from .errors import HeadCTError, InvalidRequest
 from .findings import finding_keys, positions
 from .imaging.content import content_sha256
 from .models.checkpoint import load_card
-from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult, Warning_
+from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
 if TYPE_CHECKING:
-    from .imaging.align import Alignment
     from .imaging.prepare import Prepared
     from .models.backbones.spec import BackboneSpec
     from .models.classifier import HeadCTClassifier
@@ -55,35 +54,19 @@ class Predictor:
         return prediction
 
     def _predict(self, path: Path, study: str, started: float) -> Prediction:
-        from .imaging.align import align
-        from .imaging.prepare import prepare
-        from .imaging.quality import gate
-        from .imaging.read import read_study
+        from .imaging.pipeline import prepare_study
 
         device = self._checked_device()
-        timing: dict[str, float] = {}
+        study_images = prepare_study(path)
+        timing = dict(study_images.timing_ms)
         mark = time.perf_counter()
-
-        def lap(stage: str) -> None:
-            nonlocal mark
-            timing[stage] = _milliseconds(mark)
-            mark = time.perf_counter()
-
-        volume = read_study(path)
-        lap("read")
-        quality = gate(volume)
-        lap("quality")
-        alignment = align(volume)
-        lap("align")
-        prepared = prepare(volume, alignment.standard_from_ras)
-        lap("prepare")
         classifier, spec = self._load(device)
-        lap("load")
-        scores = run(classifier, spec, prepared, device)
-        lap("model")
+        timing["load"] = _milliseconds(mark)
+        mark = time.perf_counter()
+        scores = run(classifier, spec, study_images.prepared, device)
+        timing["model"] = _milliseconds(mark)
         timing["total"] = _milliseconds(started)
-        quality = with_alignment(quality, alignment)
-        return build_prediction(self.card, study, scores, prepared, quality, device, timing)
+        return build_prediction(self.card, study, scores, study_images.prepared, study_images.quality, device, timing)
 
     def _checked_device(self) -> str:
         """The device to use. Raises InvalidRequest, before any work, for one that this machine does not have."""
@@ -105,16 +88,6 @@ class Predictor:
             self.card = card
             self._loaded = classifier.to(device), spec
         return self._loaded
-
-
-def with_alignment(quality: Quality, alignment: Alignment) -> Quality:
-    """The gate's findings with how the head was aligned, and a warning where it could not be."""
-    facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
-    warnings = list(quality.warnings)
-    if alignment.method == "scanner frame":
-        message = "The head could not be aligned; the model reads it as it lay in the scanner and may be wrong."
-        warnings.append(Warning_(code="not_aligned", message=message, value=alignment.confidence))
-    return quality.model_copy(update={"facts": facts, "warnings": warnings})
 
 
 def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, device: str) -> dict[str, np.ndarray]:

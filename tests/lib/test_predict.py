@@ -11,13 +11,13 @@ from headct_molre.data.cache import PredictionCache
 from headct_molre.data.phantom import LABELS_FILE, write_cohort
 from headct_molre.errors import InvalidRequest, ModelUnavailable, NotFound, StudyRefused
 from headct_molre.findings import finding_keys
-from headct_molre.imaging.align import Alignment, align
+from headct_molre.imaging.align import align
 from headct_molre.imaging.prepare import prepare, windows
 from headct_molre.imaging.read import read_study
 from headct_molre.models.backbones.spec import to_input
 from headct_molre.models.checkpoint import load_classifier
-from headct_molre.predict import Predictor, study_id, with_alignment
-from headct_molre.schema import Prediction, Quality
+from headct_molre.predict import Predictor, study_id
+from headct_molre.schema import Prediction
 from shared_data import shared_ct
 
 
@@ -168,13 +168,6 @@ def test_clear_refusals_before_any_work(tmp_path, monkeypatch):
         Predictor("dinov3_base")
     with pytest.raises(NotFound, match="no file or folder"):
         Predictor("demo").predict(tmp_path / "missing", "study")
-
-
-def test_a_head_that_could_not_be_aligned_is_warned_of():
-    gate = Quality(accepted=True, warnings=[], facts={"tilt_degrees": 0.0})
-    (warning,) = with_alignment(gate, Alignment(np.eye(4), 0.1, "scanner frame")).warnings
-    assert (warning.code, warning.value) == ("not_aligned", 0.1)
-    assert not with_alignment(gate, Alignment(np.eye(4), 0.9, "symmetry")).warnings
 
 
 def test_a_gpu_that_is_not_there_is_named(phantom):

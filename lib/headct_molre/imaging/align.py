@@ -35,14 +35,15 @@ class Alignment:
     method: str
 
 
-def align(volume: Volume) -> Alignment:
+def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
     """The rigid matrix that takes a roughly upright head (up to about 35 degrees off) to the standard frame.
 
     A coarse search over yaw and roll for the plane of best mirror symmetry, then two refinements on grids already aligned, so
     that the sampling does not depend on how the head lay. Where no cavity is found or its symmetry is poor (confidence
-    below 0.3), the scanner's directions are kept and only the origin is moved. Deterministic.
+    below 0.3), the scanner's directions are kept and only the origin is moved. Deterministic. `grid` is `head_grid(volume)` where
+    the caller has it already.
     """
-    grid = head_grid(volume)
+    grid = head_grid(volume) if grid is None else grid
     if _millilitres(grid) < SMALLEST_CAVITY_ML:
         return _scanner_frame(grid, 0.0)
     to_frame = _moved(np.eye(3), grid.positions(grid.cavity).mean(axis=0))

@@ -14,10 +14,7 @@ from ..data.phantom import make_phantom, write_study
 from ..data.phantom.lesions import DRAWABLE
 from ..errors import StudyRefused
 from ..findings import finding_keys, positions
-from ..imaging.align import align
-from ..imaging.prepare import prepare
-from ..imaging.quality import gate
-from ..imaging.read import read_study
+from ..imaging.pipeline import prepare_study
 from ..models.backbones.demo import SPEC
 from ..models.classifier import HeadCTClassifier
 from ..predict import run
@@ -44,9 +41,7 @@ def score_fresh_phantoms(classifier: HeadCTClassifier, first_seed: int, count: i
         path = folder / f"{seed}.nii.gz"
         write_study(phantom, path)
         try:
-            volume = read_study(path)
-            gate(volume)
-            prepared = prepare(volume, align(volume).standard_from_ras)
+            prepared = prepare_study(path).prepared
         except StudyRefused as refusal:
             logger.warning("phantom %d refused: %s", seed, refusal.message)
             refused += 1

@@ -1,0 +1,61 @@
+"""The one way from a study on disk to the model's input: read -> quality -> align -> prepare."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..schema import Quality, Warning_
+from .align import Alignment, align
+from .cavity import head_grid
+from .prepare import Prepared, prepare
+from .quality import gate
+from .read import read_study
+from .volume import Volume
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study that the gate accepted: the model's input, what the gate remarked, and milliseconds by stage."""
+
+    prepared: Prepared
+    quality: Quality
+    timing_ms: dict[str, float]
+
+
+def prepare_study(path: Path, series_uid: str | None = None) -> PreparedStudy:
+    """Read, judge, align and prepare the study at `path`; `series_uid` picks a DICOM series.
+
+    Raises what `read_study` raises, and StudyRefused where the gate refuses the study.
+    """
+    started = time.perf_counter()
+    volume = read_study(path, series_uid)
+    read_ms = (time.perf_counter() - started) * 1000
+    study = prepare_volume(volume)
+    return PreparedStudy(study.prepared, study.quality, {"read": round(read_ms, 3), **study.timing_ms})
+
+
+def prepare_volume(volume: Volume) -> PreparedStudy:
+    """The same from a volume that has been read. Raises StudyRefused where the gate refuses it."""
+    marks = [time.perf_counter()]
+    grid = head_grid(volume)
+    quality = gate(volume, grid)
+    marks.append(time.perf_counter())
+    alignment = align(volume, grid)
+    marks.append(time.perf_counter())
+    prepared = prepare(volume, alignment.standard_from_ras)
+    marks.append(time.perf_counter())
+    stages = zip(("quality", "align", "prepare"), marks[:-1], marks[1:], strict=True)
+    timing = {stage: round((end - start) * 1000, 3) for stage, start, end in stages}
+    return PreparedStudy(prepared, with_alignment(quality, alignment), timing)
+
+
+def with_alignment(quality: Quality, alignment: Alignment) -> Quality:
+    """The gate's findings with how the head was aligned, and a warning where it could not be."""
+    facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
+    warnings = list(quality.warnings)
+    if alignment.method == "scanner frame":
+        message = "The head could not be aligned; the model reads it as it lay in the scanner and may be wrong."
+        warnings.append(Warning_(code="not_aligned", message=message, value=alignment.confidence))
+    return quality.model_copy(update={"facts": facts, "warnings": warnings})

@@ -1,0 +1,24 @@
+"""The four stages in one call: what the command line, the server and the training all go through."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headct_molre.imaging.align import Alignment
+from headct_molre.imaging.pipeline import prepare_volume, with_alignment
+from headct_molre.schema import Quality
+
+
+def test_a_head_goes_through_all_four_stages(head):
+    study = prepare_volume(head)
+    assert study.quality.accepted
+    assert study.quality.facts["alignment_method"] == "symmetry"
+    assert list(study.timing_ms) == ["quality", "align", "prepare"]
+    assert study.prepared.hu.shape[1:] == (256, 256)
+
+
+def test_a_head_that_could_not_be_aligned_is_warned_of():
+    gate = Quality(accepted=True, warnings=[], facts={"tilt_degrees": 0.0})
+    (warning,) = with_alignment(gate, Alignment(np.eye(4), 0.1, "scanner frame")).warnings
+    assert (warning.code, warning.value) == ("not_aligned", 0.1)
+    assert not with_alignment(gate, Alignment(np.eye(4), 0.9, "symmetry")).warnings
