@@ -13,7 +13,7 @@ import numpy as np
 
 from .cavity import HeadGrid, head_grid
 from .frame import about_x, rigid
-from .orientation import find_pose
+from .orientation import PRIOR, find_pose
 from .sagittal import OutlineFit, fit_outline
 from .symmetry import CAP_MM, MirrorCost
 from .volume import Volume
@@ -26,8 +26,9 @@ LOWEST_CONFIDENCE = 0.3
 # The uppermost layer of the cavity whose end decides whether the vertex is in the scan.
 TOP_LAYER_MM = 9.0
 MOST_CUT = 0.15
-# How surely a head lies otherwise than its headers say: the lead of its pose over all others that counts as certain.
-CERTAIN_LEAD = 0.1
+# The lead of a pose over all others that counts as certain, and the certainty where only the headers tell front from back (a scan cut
+# above the skull base).
+CERTAIN_LEAD, HEADERS_ALONE = 0.1, 0.6
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
     if _millilitres(grid) < SMALLEST_CAVITY_ML:
         return _scanner_frame(grid, 0.0)
     pose, lead = find_pose(grid)
-    certainty = float(np.clip(lead / CERTAIN_LEAD, 0, 1)) if pose.turned else 1.0
+    certainty = _certainty(lead, pose.turned)
     to_frame = pose.to_head
     for _ in range(2):
         fine = head_grid(volume, FINE_GRID_MM, to_frame, FINE_HALF_MM)
@@ -71,6 +72,13 @@ def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
     turned = float(np.degrees(np.arccos(np.clip((np.trace(to_frame[:3, :3]) - 1) / 2, -1, 1))))
     in_frame = head_grid(volume, FINE_GRID_MM, to_frame, FINE_HALF_MM)
     return Alignment(to_frame, confidence, "symmetry", turned, pose.turned, in_frame)
+
+
+def _certainty(lead: float, turned: bool) -> float:
+    """How sure it is which way the head points, 0..1: against the headers the looks must prove it, else they only support them."""
+    if turned:
+        return float(np.clip(lead / CERTAIN_LEAD, 0, 1))
+    return float(HEADERS_ALONE + (1 - HEADERS_ALONE) * np.clip((lead - PRIOR) / CERTAIN_LEAD, 0, 1))
 
 
 def _step(grid: HeadGrid) -> tuple[np.ndarray, float]:
