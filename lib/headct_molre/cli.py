@@ -16,6 +16,7 @@ from . import __version__
 from .errors import HeadCTError, InvalidRequest
 
 if TYPE_CHECKING:
+    from .data.prepared_cache import PreparedCache
     from .schema import Prediction
 
 RESEARCH_USE = "Research software, not a medical device. A finding below its operating point is not ruled out."
@@ -82,12 +83,14 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from .data.cache import PredictionCache
-    from .predict import Predictor, default_cache_folder, study_id
+    from .data.cache_folder import cache_folder
+    from .predict import Predictor, study_id
 
     if options.json is not None and str(options.json) != "-" and (options.json.is_dir() or not options.json.parent.is_dir()):
         raise InvalidRequest("invalid_argument", f"--json {options.json} is not a file in an existing folder.", field="json")
-    cache = None if options.no_cache else PredictionCache(default_cache_folder())
-    prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path))
+    cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
+    prepared = None if options.no_cache else _prepared_cache()
+    prediction = Predictor(options.model, options.device, cache, prepared).predict(options.path, study_id(options.path))
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
         return 0
@@ -97,6 +100,13 @@ def _predict(options: argparse.Namespace) -> int:
         os.replace(partial, options.json)
     _print_findings(prediction, options.top)
     return 0
+
+
+def _prepared_cache() -> PreparedCache:
+    from .data.cache_folder import cache_folder, cache_limit_bytes
+    from .data.prepared_cache import PreparedCache
+
+    return PreparedCache(cache_folder() / "prepared", cache_limit_bytes())
 
 
 def _print_findings(prediction: Prediction, top: int) -> None:

@@ -25,6 +25,8 @@ def test_phantom_then_predict(tmp_path, capsys):
     assert "45 findings are not assessed" in printed
     prediction = Prediction.model_validate_json((tmp_path / "out.json").read_text())
     assert prediction.study == "phantom-0001"
+    assert len(list((tmp_path / "cache" / "predictions").rglob("*.json"))) == 1
+    assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
 
 
 def test_a_refusal_is_one_line_and_status_2(capsys):
