@@ -131,7 +131,7 @@ def write_large_phantom(folder: Path, slices: int) -> Path:
     hu = ndimage.zoom(volume.hu, factors, order=1, mode="nearest", grid_mode=True)
     hu = np.round(hu + np.random.default_rng(0).normal(0, 6, hu.shape)).clip(-1024, 3071).astype(np.int16)
     step, row, column = np.array(volume.spacing_mm) / factors
-    # Voxel centres: the first of the finer grid lies half a coarse voxel before, half a fine one after its edge.
+    # Both grids begin at the same edge, so that the centre of the first fine voxel lies before that of the first coarse one.
     origin = volume.to_ras((0.5 / factors - 0.5)[None])[0]
     series, study, frame = generate_uid(), generate_uid(), generate_uid()
     folder.mkdir(parents=True)

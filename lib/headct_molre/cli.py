@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
     look.add_argument("--png", type=Path, required=True, help="write the picture here")
     look.add_argument("--series", metavar="UID", help="SeriesInstanceUID, where a folder holds several series")
+    look.add_argument("--no-cache", action="store_true", help="prepare again even if this content was prepared before")
     look.set_defaults(run=_look)
 
     models = commands.add_parser("models", help="list the models and whether they can be used")
@@ -110,7 +111,7 @@ def _look(options: argparse.Namespace) -> int:
     from .look import look
 
     _check_output(options.png, "png")
-    seen = look(options.path, options.series, _prepared_cache())
+    seen = look(options.path, options.series, None if options.no_cache else _prepared_cache())
     _write(options.png, seen.png)
     if seen.refusal is not None:
         raise seen.refusal
