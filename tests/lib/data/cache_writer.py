@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from headct_molre.data.prepared_cache import PreparedCache
-from headct_molre.data.prepared_entry import decode, encode
+from headct_molre.data.prepared_entry import decode
 from headct_molre.imaging.pipeline import PreparedStudy
 from headct_molre.imaging.prepare import Prepared
 from headct_molre.imaging.storage import as_stored
@@ -40,16 +40,25 @@ def loop(cache: PreparedCache, first: int, count: int) -> None:
 
 
 def kill(cache: PreparedCache, kills: int, seed: int) -> None:
-    """Kill writers that never pause, each after 0 to 15 ms, and read all that there is after each. Raises DamagedEntry."""
+    """Kill writers that never pause at random moments of up to three writes, and read all that there is after each kill.
+
+    Goes on until some were killed before and some after they had written. Raises DamagedEntry.
+    """
     rng = random.Random(seed)
-    encode("", study(0))  # loads the codec, which each child would otherwise spend its life on
     large = [study(number, 256) for number in range(7)]
-    for number in range(kills):
+    scratch = PreparedCache(cache.folder / "scratch", LIMIT)
+    scratch.put("content", None, large[0])  # loads the codec, which each child would otherwise spend its life on
+    started = time.perf_counter()
+    scratch.put("content", None, large[0])
+    one_write = time.perf_counter() - started
+    number = 0
+    while number < kills or not (list(cache.folder.glob("*.prepared")) and list(cache.folder.glob("*.partial"))):
+        number += 1
         child = os.fork()
         if child == 0:
             while True:
                 cache.put(f"content {number % 7}", None, large[number % 7])
-        time.sleep(rng.uniform(0, 0.015))
+        time.sleep(rng.uniform(0, 3 * one_write))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         for path in cache.folder.glob("*.prepared"):
