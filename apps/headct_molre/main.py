@@ -13,6 +13,8 @@ from monailabel.utils.sessions import SessionInfo
 
 import lib.configs
 from headct_molre import __version__
+from headct_molre.data.cache_folder import cache_limit_bytes
+from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
@@ -46,13 +48,14 @@ class HeadCTApp(MONAILabelApp):
         found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "TaskConfig")}
         wanted = self.conf.get("models", "all")
         names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+        prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
         infers = {}
         for name in names:
             if name not in found:
                 raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
             module, class_name = found[name]
             config = getattr(importlib.import_module(module), class_name)()
-            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, store=self.store)
+            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, store=self.store, prepared=prepared)
             infers[name] = config.infer()
         return infers
 

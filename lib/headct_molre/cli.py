@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | models | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | phantom`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -16,6 +16,7 @@ from . import __version__
 from .errors import HeadCTError, InvalidRequest
 
 if TYPE_CHECKING:
+    from .data.prepared_cache import PreparedCache
     from .schema import Prediction
 
 RESEARCH_USE = "Research software, not a medical device. A finding below its operating point is not ruled out."
@@ -59,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--top", type=int, default=10, help="how many findings to print")
     predict.set_defaults(run=_predict)
 
+    look = commands.add_parser("look", help="draw what the models read of one study, with the gate's report")
+    look.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
+    look.add_argument("--png", type=Path, required=True, help="write the picture here")
+    look.add_argument("--series", metavar="UID", help="SeriesInstanceUID, where a folder holds several series")
+    look.add_argument("--no-cache", action="store_true", help="prepare again even if this content was prepared before")
+    look.set_defaults(run=_look)
+
     models = commands.add_parser("models", help="list the models and whether they can be used")
     models.add_argument("--json", action="store_true")
     models.set_defaults(run=_models)
@@ -82,21 +90,55 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from .data.cache import PredictionCache
-    from .predict import Predictor, default_cache_folder, study_id
+    from .data.cache_folder import cache_folder
+    from .predict import Predictor, study_id
 
-    if options.json is not None and str(options.json) != "-" and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise InvalidRequest("invalid_argument", f"--json {options.json} is not a file in an existing folder.", field="json")
-    cache = None if options.no_cache else PredictionCache(default_cache_folder())
-    prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path))
+    if options.json is not None and str(options.json) != "-":
+        _check_output(options.json, "json")
+    cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
+    prepared = None if options.no_cache else _prepared_cache()
+    prediction = Predictor(options.model, options.device, cache, prepared).predict(options.path, study_id(options.path))
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
         return 0
     if options.json is not None:
-        partial = options.json.with_name(f".{options.json.name}.{os.getpid()}.partial")
-        partial.write_text(prediction.to_json(), encoding="utf-8")
-        os.replace(partial, options.json)
+        _write(options.json, prediction.to_json().encode())
     _print_findings(prediction, options.top)
     return 0
+
+
+def _look(options: argparse.Namespace) -> int:
+    from .look import look
+
+    _check_output(options.png, "png")
+    seen = look(options.path, options.series, None if options.no_cache else _prepared_cache())
+    _write(options.png, seen.png)
+    if seen.refusal is not None:
+        raise seen.refusal
+    print(f"{seen.slices} model slices drawn to {options.png}")
+    for warning in seen.quality.warnings if seen.quality else []:
+        print(f"  note: {warning.message}")
+    print(RESEARCH_USE)
+    return 0
+
+
+def _check_output(path: Path, option: str) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidRequest("invalid_argument", f"--{option} {path} is not a file in an existing folder.", field=option)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A file that appears complete or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _prepared_cache() -> PreparedCache:
+    from .data.cache_folder import cache_folder, cache_limit_bytes
+    from .data.prepared_cache import PreparedCache
+
+    return PreparedCache(cache_folder() / "prepared", cache_limit_bytes())
 
 
 def _print_findings(prediction: Prediction, top: int) -> None:

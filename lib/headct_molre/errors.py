@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class HeadCTError(Exception):
     """Base class; `code` is stable and machine readable, `message` is for a person."""
@@ -15,6 +17,10 @@ class HeadCTError(Exception):
         self.field = field
         if status is not None:
             self.status = status
+
+    def __reduce__(self) -> tuple[partial[HeadCTError], tuple[str, str]]:
+        """How an error crosses from a worker process: with its code, and not with the message alone."""
+        return partial(type(self), field=self.field, status=self.status), (self.code, self.message)
 
     def to_json(self) -> dict[str, str]:
         """The body of an HTTP error and of a command line refusal: {code, message} and the field where one is to blame."""

@@ -5,7 +5,6 @@ Importing this module does not load torch; the first prediction that is not in t
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .data.cache import PredictionCache
+from .data.prepared_cache import PreparedCache, cached_prepare
 from .errors import HeadCTError, InvalidRequest
 from .findings import finding_keys, positions
 from .imaging.content import content_sha256
@@ -30,13 +30,16 @@ class Predictor:
     """One model's champion version on one device; weights are loaded at the first prediction that needs them.
 
     Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. Predictions run one
-    at a time: a lock guards the network.
+    at a time: a lock guards the network. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging.
     """
 
-    def __init__(self, name: str, device: str | None = None, cache: PredictionCache | None = None) -> None:
+    def __init__(
+        self, name: str, device: str | None = None, cache: PredictionCache | None = None, prepared: PreparedCache | None = None
+    ) -> None:
         self.card = load_card(name)
         self.device = device
         self.cache = cache
+        self.prepared = prepared
         self._lock = threading.Lock()
         self._loaded: tuple[HeadCTClassifier, BackboneSpec] | None = None
 
@@ -48,16 +51,14 @@ class Predictor:
             milliseconds = _milliseconds(started)
             return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})
         with self._lock:
-            prediction = self._predict(path, study, started)
+            prediction = self._predict(path, study, content, started)
         if self.cache is not None:
             self.cache.put(content, prediction)
         return prediction
 
-    def _predict(self, path: Path, study: str, started: float) -> Prediction:
-        from .imaging.pipeline import prepare_study
-
+    def _predict(self, path: Path, study: str, content: str, started: float) -> Prediction:
         device = self._checked_device()
-        study_images = prepare_study(path)
+        study_images = cached_prepare(path, None, self.prepared, content)
         timing = dict(study_images.timing_ms)
         mark = time.perf_counter()
         classifier, spec = self._load(device)
@@ -158,14 +159,6 @@ def study_id(path: Path) -> str:
         name = name.removesuffix(extension)
     cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")[:128]
     return cleaned or "study"
-
-
-def default_cache_folder() -> Path:
-    """Folder of the command line's prediction cache: HEADCT_MOLRE_CACHE, else the user's cache folder."""
-    configured = os.environ.get("HEADCT_MOLRE_CACHE")
-    if configured:
-        return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "headct-molre" / "predictions"
 
 
 def _finding(card: ModelCard, key: str, probability: float, logit: float, bias: float) -> FindingResult:

@@ -109,7 +109,7 @@ def test_findings_studies_and_models_are_listed(http):
     assert models["demo"]["card"]["demo"] is True
 
 
-def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http):
+def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http, server):
     first = http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"})
     assert first.status_code == 200, first.text
     prediction = Prediction.model_validate_json(first.content)
@@ -118,6 +118,8 @@ def test_a_study_is_predicted_and_a_repeat_is_answered_from_the_store(http):
     assert prediction.to_json().encode() == first.content
     # With timing_ms, which no second inference has alike.
     assert http.post("/infer/demo", params={"image": "phantom-0001", "output": "json"}).content == first.content
+    # A second model will not repeat the imaging.
+    assert len(list((server.studies / ".headct" / "prepared").glob("*.prepared"))) == 1
 
 
 def test_the_ge_scan_gets_the_same_prediction_as_without_a_server(http, server):

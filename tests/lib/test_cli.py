@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from headct_molre.cli import main
+from headct_molre.data.phantom import make_phantom, write_study
 from headct_molre.schema import Prediction
 from shared_data import shared_ct
 
@@ -25,6 +27,8 @@ def test_phantom_then_predict(tmp_path, capsys):
     assert "45 findings are not assessed" in printed
     prediction = Prediction.model_validate_json((tmp_path / "out.json").read_text())
     assert prediction.study == "phantom-0001"
+    assert len(list((tmp_path / "cache" / "predictions").rglob("*.json"))) == 1
+    assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
 
 
 def test_a_refusal_is_one_line_and_status_2(capsys):
@@ -34,6 +38,37 @@ def test_a_refusal_is_one_line_and_status_2(capsys):
     assert refusal.count("\n") == 1
     assert "MR" in refusal
     assert "[wrong_modality]" in refusal
+
+
+def test_look_draws_what_the_models_read(tmp_path, capsys):
+    path = tmp_path / "miller-1961.nii.gz"
+    write_study(make_phantom(11, 128), path)
+    assert main(["look", str(path), "--png", str(tmp_path / "look.png")]) == 0
+    assert "not a medical device" in capsys.readouterr().out
+    picture = (tmp_path / "look.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert b"miller" not in picture
+    assert [item.name for item in tmp_path.iterdir() if item.name.endswith((".partial", ".png"))] == ["look.png"]
+
+
+def test_a_refused_study_is_drawn_with_the_reason_and_status_2(tmp_path, capsys):
+    phantom = make_phantom(11, 128)
+    phantom.volume.hu[:] = np.maximum(phantom.volume.hu, 0)  # no air: not Hounsfield units
+    write_study(phantom, tmp_path / "study.nii.gz")
+    assert main(["look", str(tmp_path / "study.nii.gz"), "--png", str(tmp_path / "look.png")]) == 2
+    refusal = capsys.readouterr().err
+    assert refusal.count("\n") == 1
+    assert "[not_hu]" in refusal
+    assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_volume_there_is_no_picture(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["look", str(tmp_path / "empty"), "--png", str(tmp_path / "look.png")]) == 2
+    assert "[no_images]" in capsys.readouterr().err
+    assert main(["look", str(shared_ct("head_mr")), "--png", str(tmp_path / "look.png")]) == 2
+    assert "[wrong_modality]" in capsys.readouterr().err
+    assert not (tmp_path / "look.png").exists()
 
 
 def test_models_lists_what_can_be_used_and_why_not(capsys):
@@ -54,6 +89,8 @@ def test_models_lists_what_can_be_used_and_why_not(capsys):
         (["phantom", "x", "--seed", "-1"], "seed"),
         (["phantom", __file__], "test_cli.py"),
         (["predict", __file__, "--json", "nowhere/out.json"], "--json"),
+        (["look", __file__, "--png", "nowhere/out.png"], "--png"),
+        (["look", "nowhere.nii.gz", "--png", "out.png"], "path"),
         (["predict", __file__, "--device", "tpu9000"], "device"),
         (["serve", "--studies", __file__], "test_cli.py"),
         (["serve", "--host", "0.0.0.0"], "127.0.0.1"),

@@ -9,6 +9,7 @@ import torch
 
 from headct_molre.data.cache import PredictionCache
 from headct_molre.data.phantom import LABELS_FILE, write_cohort
+from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.errors import InvalidRequest, ModelUnavailable, NotFound, StudyRefused
 from headct_molre.findings import finding_keys
 from headct_molre.imaging.align import align
@@ -112,6 +113,17 @@ def test_a_damaged_cache_entry_is_computed_again(phantom, prediction, tmp_path):
     (entry,) = tmp_path.rglob("*.json")
     entry.write_text(entry.read_text()[:100])
     assert Predictor("demo", "cpu", cache).predict(phantom, "one").findings == prediction.findings
+
+
+def test_a_second_model_takes_the_prepared_study_and_says_the_same_to_the_bit(predictor, phantom, prediction, tmp_path):
+    prepared = PreparedCache(tmp_path, 10**9)
+    first = Predictor("demo", "cpu", prepared=prepared).predict(phantom, "phantom-0001")
+    second = Predictor("demo", "cpu", prepared=prepared).predict(phantom, "phantom-0001")
+    assert "align" in first.timing_ms
+    assert set(second.timing_ms) == {"prepared_cache", "load", "model", "total"}
+    uncached = prediction.model_copy(update={"timing_ms": {}})
+    assert first.model_copy(update={"timing_ms": {}}) == uncached
+    assert second.model_copy(update={"timing_ms": {}}) == uncached
 
 
 def test_planted_findings_rank_above_absent_ones(predictor, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from ..errors import StudyRefused
+from .storage import as_stored
 from .volume import Volume
 
 # (lower, upper) HU of the three channels: brain, subdural, bone (arXiv 2603.00675, section 3.1)
@@ -25,7 +26,8 @@ MINIMUM_SLICES = 8
 class Prepared:
     """A study on the model's grid.
 
-    `hu` is (S, 256, 256) float32, slice 0 most inferior, row 0 anterior, column 0 on the patient's right.
+    `hu` is (S, 256, 256) float32 rounded to the type of `storage`, slice 0 most inferior, row 0 anterior, column 0 on the
+    patient's right.
     `model_to_ras` is 4 x 4 and takes (slice, row, column, 1) to scanner RAS millimetres.
     """
 
@@ -57,7 +59,7 @@ def prepare(volume: Volume, standard_from_ras: np.ndarray) -> Prepared:
         raise StudyRefused("partial_coverage", f"Only {len(head)} slices of 4 mm show the head; the models need {MINIMUM_SLICES}.")
     model_to_ras = ras_from_model.copy()
     model_to_ras[:3, 3] += ras_from_model[:3, 0] * (first + head[0])
-    return Prepared(hu[head[0] : head[-1] + 1], model_to_ras)
+    return Prepared(as_stored(hu[head[0] : head[-1] + 1]).astype(np.float32), model_to_ras)
 
 
 def model_grid() -> np.ndarray:

@@ -9,7 +9,7 @@ class Demo(TaskConfig):
     """Reads with the model; there is no trainer yet."""
 
     def infer(self) -> HeadCT:
-        return HeadCT(self.name, self.kwargs["store"])
+        return HeadCT(self.name, self.kwargs["store"], self.kwargs["prepared"])
 
     def trainer(self) -> None:
         return None

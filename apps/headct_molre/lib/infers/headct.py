@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError, ModelUnavailable
 from headct_molre.findings import finding_keys
@@ -26,7 +27,7 @@ _DEVICE = threading.Lock()
 class HeadCT(InferTask):
     """75 findings of one study by one model; the weights are loaded at the first inference."""
 
-    def __init__(self, name: str, store: StudyStore) -> None:
+    def __init__(self, name: str, store: StudyStore, prepared: PreparedCache) -> None:
         super().__init__(
             type=InferType.CLASSIFICATION,
             labels=list(finding_keys()),
@@ -35,6 +36,7 @@ class HeadCT(InferTask):
         )
         self.name = name
         self._store = store
+        self._prepared = prepared
         self._predictor: Predictor | None = None
 
     def is_valid(self) -> bool:
@@ -97,7 +99,7 @@ class HeadCT(InferTask):
     def _served_predictor(self) -> Predictor:
         # The whole card, with weights_sha256: in development, a version may be built anew under its name.
         if self._predictor is None or self._predictor.card != load_card(self.name):
-            self._predictor = Predictor(self.name)
+            self._predictor = Predictor(self.name, prepared=self._prepared)
         return self._predictor
 
 
