@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from .blocks import block_mean
 from .geometry import AIR_HU
 from .volume import Volume
 
@@ -54,7 +55,9 @@ def head_grid(volume: Volume, spacing: float = GRID_MM, frame_from_ras: np.ndarr
     `frame_from_ras` (4, 4) is a rigid matrix, identity by default; the grid spans the whole scan, or +-`half_mm` around the
     frame's origin. Blocks are averaged first, so that thin bone leaves its trace and noise averages out.
     """
-    blocks, affine = _block_mean(volume, spacing)
+    # Blocks of about half the spacing leave room for the interpolation.
+    factors = [max(round(0.6 * spacing / step), 1) for step in volume.spacing_mm]
+    blocks, affine = block_mean(volume.hu, volume.affine, (factors[0], factors[1], factors[2]))
     to_frame = (np.eye(4) if frame_from_ras is None else frame_from_ras) @ affine
     corners = np.array(list(product(*((0, size - 1) for size in blocks.shape)))) @ to_frame[:3, :3].T + to_frame[:3, 3]
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -73,27 +76,6 @@ def head_grid(volume: Volume, spacing: float = GRID_MM, frame_from_ras: np.ndarr
         seen &= (index >= -0.5) & (index <= size - 0.5)
     hu[~seen] = AIR_HU
     return HeadGrid(hu=hu, seen=seen, origin=low, spacing=spacing)
-
-
-def _block_mean(volume: Volume, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Average over whole blocks of about half of `spacing` mm; (blocks, affine of the blocks)."""
-    hu, affine = volume.hu, volume.affine.astype(np.float64).copy()
-    factors = [max(round(0.6 * spacing / step), 1) for step in volume.spacing_mm]
-    factors = [min(factor, size) for factor, size in zip(factors, hu.shape, strict=True)]
-    counts = [size // factor for size, factor in zip(hu.shape, factors, strict=True)]
-    hu = hu[tuple(slice(count * factor) for count, factor in zip(counts, factors, strict=True))]
-    for axis in (2, 1, 0):
-        if factors[axis] > 1:
-            starts = range(factors[axis])
-            index: list[slice] = [slice(None)] * 3
-            total = np.zeros([counts[a] if a == axis else hu.shape[a] for a in range(3)], dtype=np.float32)
-            for start in starts:
-                index[axis] = slice(start, None, factors[axis])
-                total += hu[tuple(index)]
-            hu = total / np.float32(factors[axis])
-    affine[:3, 3] += affine[:3, :3] @ ((np.array(factors) - 1) / 2)
-    affine[:3, :3] *= np.array(factors)
-    return np.ascontiguousarray(hu, dtype=np.float32), affine
 
 
 def _outside_air(grid: HeadGrid) -> np.ndarray:

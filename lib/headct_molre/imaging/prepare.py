@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from ..errors import StudyRefused
+from .blocks import block_mean
 from .storage import as_stored
 from .volume import Volume
 
@@ -20,6 +21,8 @@ LOWEST_MM, HIGHEST_MM = -88.0, 92.0
 # A slice shows the head where at least this area is denser than BODY_HU.
 BODY_HU, HEAD_AREA_MM2 = -300.0, 2000.0
 MINIMUM_SLICES = 8
+# A 4 mm slice of a thin-slice scan is the mean of as many layers.
+LAYERS = 2
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,41 @@ class Prepared:
 
 
 def prepare(volume: Volume, standard_from_ras: np.ndarray) -> Prepared:
-    """Resample once, linearly, from the scanner's (possibly sheared) grid to the standard frame.
+    """Resample once from the scanner's (possibly sheared) grid to the standard frame.
 
-    Slices that the scan does not reach, or that show no head, are left out; what lies outside the scanned field within a
-    slice is -1000 HU. `standard_from_ras` is a rigid 4 x 4 matrix from `imaging.align`. Raises StudyRefused where too
-    few slices are left.
+    Between voxels HU are interpolated linearly; where the scanner's are finer than the model's they are averaged, so that a thin
+    slice's noise does not stand for 4 mm of brain. Slices that the scan does not reach, or that show no head, are left out; what lies
+    outside the scanned field within a slice is -1000 HU. `standard_from_ras` is a rigid 4 x 4 matrix from `imaging.align`. Raises
+    StudyRefused where too few slices are left.
     """
-    standard_from_model = model_grid()
-    ras_from_model = np.linalg.inv(standard_from_ras) @ standard_from_model
-    index_from_model = np.linalg.inv(volume.affine) @ ras_from_model
-    first, last = _scanned_slices(index_from_model, volume.hu.shape[0])
-    hu = resample(volume.hu, index_from_model, range(first, last + 1), order=1, outside=-1000.0)
+    ras_from_model = np.linalg.inv(standard_from_ras) @ model_grid()
+    scanned = np.linalg.inv(volume.affine) @ ras_from_model
+    first, last = _scanned_slices(scanned, volume.hu.shape[0])
+    hu = _averaged(volume, ras_from_model, range(first, last + 1))
     head = np.flatnonzero((hu > BODY_HU).sum((1, 2)) * SPACING_MM[1] * SPACING_MM[2] >= HEAD_AREA_MM2)
     if len(head) < MINIMUM_SLICES:
         raise StudyRefused("partial_coverage", f"Only {len(head)} slices of 4 mm show the head; the models need {MINIMUM_SLICES}.")
     model_to_ras = ras_from_model.copy()
     model_to_ras[:3, 3] += ras_from_model[:3, 0] * (first + head[0])
     return Prepared(as_stored(hu[head[0] : head[-1] + 1]).astype(np.float32), model_to_ras)
+
+
+def _averaged(volume: Volume, ras_from_model: np.ndarray, slices: range) -> np.ndarray:
+    """The volume on the given slices of the model grid (len(slices), 256, 256), float32, finer voxels averaged."""
+    step, row, column = volume.spacing_mm
+    layers = max(min(int(SPACING_MM[0] / step + 0.02), LAYERS), 1)
+    # A layer is a whole number of scanner slices thick, and no thicker than its share of the model's slice.
+    factors = (max(int(SPACING_MM[0] / layers / step + 0.02), 1), max(int(1.0 / row + 0.02), 1), max(int(1.0 / column + 0.02), 1))
+    blocks, affine = block_mean(volume.hu, volume.affine, factors)
+    index_from_model = np.linalg.inv(affine) @ ras_from_model
+    hu = np.zeros((len(slices), FIELD_PX, FIELD_PX), dtype=np.float32)
+    for layer in range(layers):
+        shifted = index_from_model.copy()
+        shifted[:3, 3] += index_from_model[:3, 0] * ((layer + 0.5) / layers - 0.5)
+        # A layer of the first or last slice may lie beyond the scan's end; the slice it belongs to does not.
+        beyond = 0.5 + abs(index_from_model[0, 0]) * (0.5 - 0.5 / layers)
+        hu += resample(blocks, shifted, slices, order=1, outside=-1000.0, beyond=beyond) / np.float32(layers)
+    return hu
 
 
 def model_grid() -> np.ndarray:
@@ -73,15 +94,18 @@ def model_grid() -> np.ndarray:
     return grid
 
 
-def resample(array: np.ndarray, index_from_model: np.ndarray, slices: range, order: int, outside: float) -> np.ndarray:
-    """Sample a (slice, row, column) array on the given slices of the model grid: (len(slices), 256, 256)."""
+def resample(array: np.ndarray, index_from_model: np.ndarray, slices: range, order: int, outside: float, beyond: float = 0.5) -> np.ndarray:
+    """Sample a (slice, row, column) array on the given slices of the model grid: (len(slices), 256, 256).
+
+    Up to half a voxel outside the array, and `beyond` slices above and below it, its edge is repeated; farther off lies `outside`.
+    """
     grid = np.stack(np.meshgrid(np.asarray(slices, np.float64), np.arange(FIELD_PX), np.arange(FIELD_PX), indexing="ij"))
     index = np.tensordot(index_from_model[:3, :3], grid, 1) + index_from_model[:3, 3].reshape(3, 1, 1, 1)
-    # Half a voxel of slack, so that a model slice on the edge of the first or last scanned slice is not cut to air.
+    slack = np.array([beyond, 0.5, 0.5]).reshape(3, 1, 1, 1)
     limit = np.array(array.shape).reshape(3, 1, 1, 1) - 1
-    index = np.where((index < 0) & (index > -0.5), 0, index)
-    index = np.where((index > limit) & (index < limit + 0.5), limit, index)
-    return map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=array.dtype)
+    index = np.where((index < 0) & (index > -slack), 0, index)
+    index = np.where((index > limit) & (index < limit + slack), limit, index)
+    return np.asarray(map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=array.dtype))
 
 
 def windows(hu: np.ndarray) -> np.ndarray:
