@@ -52,10 +52,19 @@ def prepare_volume(volume: Volume) -> PreparedStudy:
 
 
 def with_alignment(quality: Quality, alignment: Alignment) -> Quality:
-    """The gate's findings with how the head was aligned, and a warning where it could not be."""
-    facts = {**quality.facts, "alignment_confidence": alignment.confidence, "alignment_method": alignment.method}
+    """The gate's findings with how the head was aligned, and a warning where it could not be or lay otherwise than its headers say."""
+    facts = {
+        **quality.facts,
+        "alignment_confidence": round(alignment.confidence, 3),
+        "alignment_method": alignment.method,
+        "turned_degrees": round(alignment.turned_degrees, 1),
+    }
     warnings = list(quality.warnings)
     if alignment.method == "scanner frame":
         message = "The head could not be aligned; the model reads it as it lay in the scanner and may be wrong."
         warnings.append(Warning_(code="not_aligned", message=message, value=alignment.confidence))
+    if alignment.reoriented:
+        turned = alignment.turned_degrees
+        message = f"The head lies {turned:.0f} degrees from upright by its headers; it was turned. Check the headers, and left and right."
+        warnings.append(Warning_(code="reoriented", message=message, value=round(turned, 1)))
     return quality.model_copy(update={"facts": facts, "warnings": warnings})
