@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -87,7 +88,7 @@ def _paint_tube(brain: Canvas, path: tuple[Point, ...], radius: float, hu: float
         near = np.flatnonzero(((brain.points >= low[:, None]) & (brain.points <= high[:, None])).all(axis=0))
         points = brain.points[:, near]
         nearest = np.full(len(near), np.inf, np.float32)
-        for start, stop in zip(corners[:-1], corners[1:], strict=True):
+        for start, stop in pairwise(corners):
             along = (stop - start) / max(float(np.sum((stop - start) ** 2)), 1e-6)
             share = np.clip(np.tensordot(along, points - start[:, None], 1), 0, 1)
             away = points - start[:, None] - (stop - start)[:, None] * share
