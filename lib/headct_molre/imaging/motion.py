@@ -20,12 +20,17 @@ STEP_MM = 2.2
 # Soft tissue against bone and air: the edges that the registration holds on to.
 LOW_HU, HIGH_HU = 0.0, 300.0
 MARGIN_MM = 10.0
-# Towards skull base and vertex the bone changes too much from slice to slice to be compared.
-JUDGED_SHARE = 0.5
+# Towards skull base and vertex the bone changes too much from slice to slice: slices with less than this share of the largest
+# cross-section are not compared, and the outer steps of the rest only say what to expect of the others.
+COMPARED_SHARE = 0.35
+UNJUDGED_SHARE = 0.15
+# A jerk stands out from the steps around it at least so much; at the skull base all of them are uneven.
+STANDS_OUT = 3.0
 FEWEST_STEPS = 6
-# 59 of 60 still phantoms have less than 1.8 mm (one 2.6), all less than 1.7 degrees and 0.06 mm; a jerk of 2 mm shows as 2.0 to 2.7.
-SHIFT_MM = 2.0
-TURN_DEGREES = 2.0
+# 95 of 96 still phantoms have less than 1.6 mm (one 2.6), all less than 1.6 degrees and 0.13 mm; a real scan 0.3, 0.8 and 0.06. A jerk
+# of 2 mm shows as 1.4 to 2.5, of 3 mm as 3.0 and more; a turn of 2 degrees as 1.5 to 2.8; jitter of 0.25 mm as 0.26 and more.
+SHIFT_MM = 1.8
+TURN_DEGREES = 1.7
 UNSTEADINESS_MM = 0.3
 # Differences (HU) beyond this count as anatomy that is new in a slice, and are played down.
 NEW_ANATOMY_HU = 8.0
@@ -63,7 +68,15 @@ def measure_motion(volume: Volume, grid: HeadGrid) -> Motion | None:
     expected = np.median(np.stack([padded[start : start + len(steps)] for start in range(5)]), axis=0)
     sudden = np.abs(steps - expected)
     shift = np.hypot(sudden[:, 0], sudden[:, 1])
-    return Motion(float(shift.max()), float(np.degrees(sudden[:, 2].max() / RADIUS_MM)), float(np.median(shift)))
+    return Motion(_outstanding(shift), float(np.degrees(_outstanding(sudden[:, 2]) / RADIUS_MM)), float(np.median(shift)))
+
+
+def _outstanding(sudden: np.ndarray) -> float:
+    """The largest of the sudden displacements (n,) that stands out from the three on each side of it, 0 where none does."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(sudden, 3, mode="reflect"), 7)
+    typical = np.median(np.delete(around, 3, axis=1), axis=1)
+    ends = int(UNJUDGED_SHARE * len(sudden))
+    return float(np.where(sudden > STANDS_OUT * typical, sudden, 0.0)[ends : len(sudden) - ends].max())
 
 
 def _steps(volume: Volume, grid: HeadGrid) -> np.ndarray:
@@ -86,13 +99,13 @@ def _steps(volume: Volume, grid: HeadGrid) -> np.ndarray:
     first = low + (factors - 1) * [0.0, 0.5, 0.5]
     near, cavity = (_on_blocks(mask, grid, volume.affine, first, factors, tuple(count)) for mask in (near, grid.cavity))
     area = cavity.sum(axis=(1, 2))
-    judged = area > JUDGED_SHARE * area.max()
+    compared = area > COMPARED_SHARE * area.max()
     image = ndimage.gaussian_filter(blocks, (0, 1, 1))
     pixel = factors[1:] * size[1:]
     down, across = np.gradient(image, pixel[0], axis=1), np.gradient(image, pixel[1], axis=2)
     y, x = np.meshgrid(*((np.arange(n) - n / 2) * p / RADIUS_MM for n, p in zip(count[1:], pixel, strict=True)), indexing="ij")
     steps = []
-    for k in np.flatnonzero(judged[:-1] & judged[1:]):
+    for k in np.flatnonzero(compared[:-1] & compared[1:]):
         edge_down, edge_across = (down[k] + down[k + 1]) / 2, (across[k] + across[k + 1]) / 2
         edge = (near[k] | near[k + 1]) & (np.hypot(edge_down, edge_across) > FLATTEST_EDGE_HU_PER_MM)
         steps.append(_step(edge_down[edge], edge_across[edge], (image[k] - image[k + 1])[edge], y[edge], x[edge]))

@@ -200,14 +200,9 @@ def _motion_warnings(volume: Volume, grid: HeadGrid, facts: Facts) -> list[Warni
     facts["slice_shift_mm"], facts["slice_turn_degrees"] = round(motion.shift_mm, 2), round(motion.turn_degrees, 2)
     if not motion.suspected:
         return []
-    return [
-        Warning_(
-            code="motion_suspected",
-            message=f"Slices are displaced against each other by up to {motion.shift_mm:.1f} mm and {motion.turn_degrees:.1f} degrees: "
-            "the head seems to have moved.",
-            value=round(motion.shift_mm, 2),
-        )
-    ]
+    shift = max(motion.shift_mm, motion.unsteadiness_mm)
+    message = f"The head seems to have moved: slices are displaced by {shift:.1f} mm and {motion.turn_degrees:.1f} degrees to the next."
+    return [Warning_(code="motion_suspected", message=message, value=round(shift, 2))]
 
 
 def _metal_warnings(volume: Volume, grid: HeadGrid, facts: Facts) -> list[Warning_]:
