@@ -43,8 +43,13 @@ def measure_metal(volume: Volume, grid: HeadGrid) -> Metal:
     place = np.round((volume.to_ras(index) - grid.origin) / grid.spacing).astype(int)[:, ::-1]
     place = np.clip(place, 0, np.array(grid.hu.shape) - 1)
     close = away[tuple(place.T)] <= AROUND_BRAIN_MM
-    index_from_ras = np.linalg.inv(volume.affine)
-    slices = np.round(grid.positions(grid.cavity) @ index_from_ras[0, :3] + index_from_ras[0, 3]).astype(int)
-    brain_cm2 = np.bincount(np.clip(slices, 0, len(volume.hu) - 1), minlength=len(volume.hu)) * grid.spacing**3 / volume.spacing_mm[0] / 100
-    beside = ~close & (brain_cm2[index[:, 0]] >= BRAIN_CM2)
+    beside = ~close & (_brain_cm2(volume, grid, index[:, 0]) >= BRAIN_CM2)
     return Metal(float(close.sum()) * voxel_ml, float(beside.sum()) * voxel_ml)
+
+
+def _brain_cm2(volume: Volume, grid: HeadGrid, slices: np.ndarray) -> np.ndarray:
+    """Cross-section (n,) of the cavity in cm2 at each of the slices (n,), counted in layers as thick as the grid is coarse."""
+    index_from_ras = np.linalg.inv(volume.affine)
+    depth_mm = (grid.positions(grid.cavity) @ index_from_ras[0, :3] + index_from_ras[0, 3]) * volume.spacing_mm[0]
+    layers = np.bincount(np.clip(depth_mm / grid.spacing, 0, None).astype(int), minlength=len(volume.hu) + 1) * grid.spacing**2 / 100
+    return np.asarray(layers[np.clip(slices * volume.spacing_mm[0] / grid.spacing, 0, len(layers) - 1).astype(int)])

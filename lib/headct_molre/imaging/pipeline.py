@@ -44,7 +44,7 @@ def prepare_volume(volume: Volume) -> PreparedStudy:
     marks.append(time.perf_counter())
     alignment = align(volume, grid)
     marks.append(time.perf_counter())
-    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras)
+    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
     judged = time.perf_counter()
     prepared = prepare(volume, alignment.standard_from_ras)
     ended = time.perf_counter()

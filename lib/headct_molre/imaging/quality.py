@@ -78,14 +78,14 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
     return Quality(accepted=True, warnings=warnings, facts=facts)
 
 
-def judge_aligned(quality: Quality, volume: Volume, grid: HeadGrid, standard_from_ras: np.ndarray) -> Quality:
+def judge_aligned(quality: Quality, volume: Volume, grid: HeadGrid, standard_from_ras: np.ndarray, aligned: bool = True) -> Quality:
     """The gate's findings with what only an upright frame tells: coverage by its end, a turned head, contrast medium in the vessels.
 
-    `standard_from_ras` (4, 4) is the alignment's matrix, `grid` is `head_grid(volume)`; some 40 ms. Where the head could not
-    be aligned, the scanner's directions stand for the head's.
+    `standard_from_ras` (4, 4) is the alignment's matrix, `grid` is `head_grid(volume)`; some 40 ms. Where the head was not `aligned`,
+    the scanner's directions stand for the head's, and the vessels are not looked for.
     """
     coverage = measure_coverage(grid, standard_from_ras)
-    vessels = measure_vessels(volume, standard_from_ras)
+    vessels = measure_vessels(volume, standard_from_ras) if aligned else None
     turn = float(np.degrees(np.arccos(np.clip((np.trace(standard_from_ras[:3, :3]) - 1) / 2, -1, 1))))
     facts: Facts = {
         **quality.facts,

@@ -172,11 +172,13 @@ def test_metal_in_and_on_the_skull_is_remarked_with_its_volume(head):
     assert list(with_metal_at(plate)) == ["metal_suspected"]
 
 
-def test_a_filling_in_slices_that_show_brain_has_its_own_remark(head):
+@pytest.mark.parametrize("thinner", [1, 5], ids=["5 mm slices", "1 mm slices"])
+def test_a_filling_in_slices_that_show_brain_has_its_own_remark(head, thinner):
+    affine = head.affine @ np.diag([1 / thinner, 1, 1, 1])
     x, y, z = ras(head)
     tooth = head.hu.copy()
     tooth[np.sqrt(x**2 + (y + 118) ** 2 + (z - 10) ** 2) < 4] = 3071
-    assert list(warned(replace(head, hu=tooth))) == ["metal_beside_brain"]
+    assert list(warned(Volume(np.repeat(tooth, thinner, axis=0), affine, {}))) == ["metal_beside_brain"]
 
 
 @pytest.mark.parametrize("shift", [(3.0, 0.0), (0.0, -3.0), (-4.0, 3.0)])
