@@ -101,8 +101,8 @@ def test_venous_contrast_is_suspected_without_a_tag():
 
 
 def test_arterial_contrast_is_suspected_on_thin_slices():
-    enhanced = make_phantom(7, contrast=Contrast(250.0, "arterial"))
-    assert enhanced.volume.spacing_mm[0] == 2.5
+    enhanced = make_phantom(6, contrast=Contrast(200.0, "arterial"))
+    assert enhanced.volume.spacing_mm[0] == 3.0
     assert list(remarks(enhanced.volume, upright(enhanced))) == ["contrast_suspected"]
 
 

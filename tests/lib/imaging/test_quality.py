@@ -144,8 +144,8 @@ def test_a_head_is_accepted_however_it_lies(head, turn):
 
 
 def test_a_field_of_view_cropped_to_the_skull_is_accepted(head):
-    x, y, _ = ras(head)
-    inside = np.argwhere((np.abs(x) < 64) & (np.abs(y) < 80))
+    x, y, z = ras(head)
+    inside = np.argwhere((np.abs(x) < 72) & (np.abs(y) < 90) & (z < 60))
     low, high = inside.min(axis=0), inside.max(axis=0) + 1
     affine = head.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low
