@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from .cavity import HeadGrid
+from .metal import METAL_HU
 from .volume import Volume
 
 PIXEL_MM = 2.0
@@ -105,11 +106,21 @@ def _steps(volume: Volume, grid: HeadGrid) -> np.ndarray:
     down, across = np.gradient(image, pixel[0], axis=1), np.gradient(image, pixel[1], axis=2)
     y, x = np.meshgrid(*((np.arange(n) - n / 2) * p / RADIUS_MM for n, p in zip(count[1:], pixel, strict=True)), indexing="ij")
     steps = []
-    for k in np.flatnonzero(compared[:-1] & compared[1:]):
+    pairs = np.flatnonzero(compared[:-1] & compared[1:])
+    for k in pairs:
         edge_down, edge_across = (down[k] + down[k + 1]) / 2, (across[k] + across[k + 1]) / 2
         edge = (near[k] | near[k + 1]) & (np.hypot(edge_down, edge_across) > FLATTEST_EDGE_HU_PER_MM)
         steps.append(_step(edge_down[edge], edge_across[edge], (image[k] - image[k + 1])[edge], y[edge], x[edge]))
-    return np.array(steps).reshape(-1, 3)
+    streaked = picked.max(axis=(1, 2)) > METAL_HU
+    return _without(np.array(steps).reshape(-1, 3), (streaked[:-1] | streaked[1:])[pairs])
+
+
+def _without(steps: np.ndarray, streaked: np.ndarray) -> np.ndarray:
+    """Steps (n, 3) with those of slices that hold metal filled in from the others: streaks look like displacement."""
+    clean = np.flatnonzero(~streaked)
+    if len(clean) == 0:
+        return steps[:0]
+    return np.stack([np.interp(np.arange(len(steps)), clean, column[clean]) for column in steps.T], axis=1)
 
 
 def _step(down: np.ndarray, across: np.ndarray, difference: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
