@@ -20,6 +20,9 @@ from .volume import Volume
 GRID_MM = 4.0
 BONE_HU = 250.0
 AIR_BELOW_HU = -400.0
+LARGEST_CAVITY_ML = 2600.0
+# What fills a skull, from fluid to clotted blood. Chest, jaw and neck hold fat and air beside it.
+BRAIN_HU = (-10.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class HeadGrid:
     @cached_property
     def cavity(self) -> np.ndarray:
         """The intracranial cavity (k, j, i) bool; empty where no bone encloses anything."""
-        return _largest_enclosed(self)
+        return _enclosed_brain(self)
 
     def positions(self, mask: np.ndarray) -> np.ndarray:
         """Frame positions (n, 3) (x, y, z) in mm of the voxels of a mask (k, j, i)."""
@@ -98,7 +101,8 @@ _LATERAL = np.zeros((3, 3, 3), dtype=bool)
 _LATERAL[1] = True
 
 
-def _largest_enclosed(grid: HeadGrid) -> np.ndarray:
+def _enclosed_brain(grid: HeadGrid) -> np.ndarray:
+    """The region that bone encloses and that looks most like a brain: large, but not larger than any, and neither fat nor air."""
     hits, misses = look_around(grid.bone, _outside_air(grid), grid.seen)
     known = hits + misses
     inside = (known >= 12) & (misses <= 0.16 * known) & ~grid.bone & grid.seen
@@ -107,8 +111,11 @@ def _largest_enclosed(grid: HeadGrid) -> np.ndarray:
     if count == 0:
         return np.zeros_like(inside)
     # Sinuses and the air around a body in a bore are enclosed too, but hold no tissue.
-    tissue = (grid.hu > -100) & (grid.hu < 200)
-    weights = np.bincount(labels.ravel(), weights=tissue.ravel())
+    tissue = np.bincount(labels.ravel(), weights=((grid.hu > -100) & (grid.hu < 200)).ravel())
+    voxels = np.bincount(labels.ravel())
+    likeness = np.bincount(labels.ravel(), weights=((grid.hu > BRAIN_HU[0]) & (grid.hu < BRAIN_HU[1])).ravel()) / voxels - 0.5
+    likeness[voxels * grid.spacing**3 / 1000 > LARGEST_CAVITY_ML] = 0.0
+    weights = tissue * np.maximum(likeness, 0.01)
     weights[0] = 0
     core = labels == int(weights.argmax())
     grown = ndimage.binary_dilation(core, iterations=2, mask=inside)

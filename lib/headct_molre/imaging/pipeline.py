@@ -10,7 +10,7 @@ from ..schema import Quality, Warning_
 from .align import Alignment, align
 from .cavity import head_grid
 from .prepare import Prepared, prepare
-from .quality import gate
+from .quality import gate, judge_aligned
 from .read import read_study
 from .volume import Volume
 
@@ -44,10 +44,12 @@ def prepare_volume(volume: Volume) -> PreparedStudy:
     marks.append(time.perf_counter())
     alignment = align(volume, grid)
     marks.append(time.perf_counter())
+    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
+    judged = time.perf_counter()
     prepared = prepare(volume, alignment.standard_from_ras)
-    marks.append(time.perf_counter())
-    stages = zip(("quality", "align", "prepare"), marks[:-1], marks[1:], strict=True)
-    timing = {stage: round((end - start) * 1000, 3) for stage, start, end in stages}
+    ended = time.perf_counter()
+    seconds = {"quality": marks[1] - marks[0] + judged - marks[2], "align": marks[2] - marks[1], "prepare": ended - judged}
+    timing = {stage: round(spent * 1000, 3) for stage, spent in seconds.items()}
     return PreparedStudy(prepared, with_alignment(quality, alignment), timing)
 
 

@@ -1,4 +1,8 @@
-"""The gate before every prediction: is this a readable non-contrast CT of a whole human head? Refuse or warn, with the reason."""
+"""The gate before every prediction: is this a readable non-contrast CT of a whole human head? Refuse or warn, with the reason.
+
+`gate` works in the scanner's axes, however the head lies in them. What needs to know where top and bottom are, `judge_aligned`
+adds after the alignment. Every code, its threshold and what was measured: `docs/gate.md`.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,25 @@ from scipy import ndimage
 
 from ..errors import StudyRefused
 from ..schema import Quality, Warning_
-from .cavity import HeadGrid, head_grid, look_around
+from .cavity import LARGEST_CAVITY_ML, HeadGrid, head_grid, look_around
+from .coverage import coverage_warnings, measure_coverage
 from .geometry import AIR_HU, Facts
+from .metal import LEAST_ML, measure_metal
+from .motion import measure_motion
+from .vessels import measure_vessels
 from .volume import Volume
 
 FEWEST_SLICES = 8
 SHORTEST_COVERAGE_MM = 60.0
 # Half a brain: what 60 mm of an adult's vault hold.
 SMALLEST_CAVITY_ML = 300.0
-LARGEST_CAVITY_ML = 2600.0
 # A head's outline is 200 to 280 cm2, a trunk's 500 to 900.
 LARGEST_HEAD_CM2 = 420.0
-WHOLE_BRAIN_MM = 100.0
 THICK_SLICE_MM = 5.5
+# Ordinary positioning stays below; beyond 60 degrees it is more likely that the headers are wrong.
+ROTATED_DEGREES, MISLABELLED_DEGREES = 30.0, 60.0
+# Even a field of view cropped to the skull keeps a tenth of air in its corners.
+AIR_SHARE = 0.02
 BONE_KERNEL = re.compile(r"bone|edge|lung|^(B|H|J)[cfhr]?[67]\d|^FC(30|8\d)|^Y[CD]$", re.IGNORECASE)
 
 
@@ -51,13 +61,12 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
     values = grid.hu[brain]
     median, share = float(np.median(values)), float(np.mean((values > -30) & (values < 110)))
     if cavity_ml > LARGEST_CAVITY_ML:
-        raise StudyRefused(
-            "not_head", f"Bone encloses {cavity_ml:.0f} ml, more than any head. The models read non-contrast CT of the head."
-        )
+        raise StudyRefused("not_head", f"Bone encloses {cavity_ml:.0f} ml, more than any head. Send the series of the head.")
     if not 5.0 < median < 70.0 or share < 0.5:
         raise StudyRefused(
             "not_human_brain",
-            f"What the skull encloses has a median of {median:.0f} HU; a brain has about 30. Is this a plastic or water phantom?",
+            f"What the skull encloses has a median of {median:.0f} HU; a brain has about 30. This looks like a plastic or water phantom; "
+            "if it is a patient, export the original CT in Hounsfield units.",
         )
     layers = np.flatnonzero(grid.cavity.any(axis=(1, 2)))
     facts: Facts = {
@@ -65,9 +74,41 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
         "cavity_ml": round(cavity_ml, 1),
         "brain_median_hu": round(median, 1),
         "brain_coverage_mm": round(float(len(layers) * grid.spacing), 1),
-        "open_top_share": round(_open_top(grid), 3),
     }
-    return Quality(accepted=True, warnings=_warnings(facts), facts=facts)
+    warnings = _warnings(facts) + _motion_warnings(volume, grid, facts) + _metal_warnings(volume, grid, facts)
+    return Quality(accepted=True, warnings=warnings, facts=facts)
+
+
+def judge_aligned(quality: Quality, volume: Volume, grid: HeadGrid, standard_from_ras: np.ndarray, aligned: bool = True) -> Quality:
+    """The gate's findings with what only an upright frame tells: coverage by its end, a turned head, contrast medium in the vessels.
+
+    `standard_from_ras` (4, 4) is the alignment's matrix, `grid` is `head_grid(volume)`; some 40 ms. Where the head was not `aligned`,
+    the scanner's directions stand for the head's, and the vessels are not looked for.
+    """
+    coverage = measure_coverage(grid, standard_from_ras)
+    vessels = measure_vessels(volume, standard_from_ras) if aligned else None
+    turn = float(np.degrees(np.arccos(np.clip((np.trace(standard_from_ras[:3, :3]) - 1) / 2, -1, 1))))
+    facts: Facts = {
+        **quality.facts,
+        "vertex_cut_share": round(coverage.vertex_cut, 3),
+        "skull_base_cut_share": round(coverage.base_cut, 3),
+        "head_rotation_degrees": round(turn, 1),
+        "sinus_rise_hu": None if vessels is None else round(vessels.sinus_rise_hu, 1),
+    }
+    warnings = list(quality.warnings) + coverage_warnings(coverage)
+    if turn > ROTATED_DEGREES:
+        message = f"The head lay {turn:.0f} degrees off the scanner's axes and was turned upright."
+        if turn > MISLABELLED_DEGREES:
+            message += " Perhaps its headers name the wrong axes: check left and right."
+        warnings.append(Warning_(code="head_rotated", message=message, value=round(turn, 1)))
+    if vessels is not None and vessels.enhanced:
+        warnings = [warning for warning in warnings if warning.code != "contrast_suspected"]
+        message = (
+            f"The superior sagittal sinus is {vessels.sinus_rise_hu:.0f} HU denser than the cortex beside it, as after contrast medium "
+            "(or, rarely, with a thrombosis); the models were made for non-contrast CT."
+        )
+        warnings.append(Warning_(code="contrast_suspected", message=message, value=round(vessels.sinus_rise_hu, 1)))
+    return quality.model_copy(update={"facts": facts, "warnings": warnings})
 
 
 def _check_hounsfield(hu: np.ndarray) -> None:
@@ -76,7 +117,7 @@ def _check_hounsfield(hu: np.ndarray) -> None:
     sample = hu[:, ::8, ::8] if min(hu.shape[1:]) >= 128 else hu[:, ::2, ::2]
     if not np.isfinite(sample).all():
         raise StudyRefused("not_hu", "The image holds values that are not finite numbers.")
-    if np.mean((sample >= -1100) & (sample <= -850)) >= 0.02:
+    if np.mean((sample >= -1100) & (sample <= -850)) >= AIR_SHARE:
         return
     values, counts = np.unique(sample, return_counts=True)
     low, high = float(values[0]), float(values[-1])
@@ -99,19 +140,18 @@ def _no_brain(grid: HeadGrid, tissue: np.ndarray) -> StudyRefused:
     hits, misses = look_around(grid.bone, rim & ~grid.bone, np.ones_like(grid.seen))
     shell = (hits >= 14) & (misses <= 0.2 * (hits + misses)) & ~grid.bone & grid.seen
     if _millilitres(grid, shell & (grid.hu < -150)) > SMALLEST_CAVITY_ML and _outline_cm2(grid, tissue | shell) < LARGEST_HEAD_CM2:
-        return StudyRefused("not_human_brain", "The skull encloses air or foam and no brain. This is a plastic phantom.")
+        return StudyRefused("not_human_brain", "The skull encloses air or foam and no brain, as in a plastic phantom. Send a patient's CT.")
     if _outline_cm2(grid, tissue) > LARGEST_HEAD_CM2:
-        return StudyRefused(
-            "not_head", "This is not a CT of the head: the body in view is too wide. The models read non-contrast CT of the head."
-        )
+        return StudyRefused("not_head", "This is not a CT of the head: the body in view is too wide. Send the series of the head.")
     soft = grid.hu[tissue & (grid.hu < 200)]
     bone_ml = _millilitres(grid, grid.bone)
     if bone_ml < 30 and len(soft) and 10 < np.median(soft) < 70 and _millilitres(grid, tissue) < LARGEST_CAVITY_ML:
         return StudyRefused("not_plain_ct", "The skull was removed from these images. Send the original non-contrast CT.")
     if bone_ml < 30:
-        return StudyRefused("not_head", "No skull is in view. The models read non-contrast CT of the head.")
+        return StudyRefused("not_head", "No skull is in view. Send the series of the head, without contrast medium.")
     return StudyRefused(
-        "no_brain_in_view", "No brain enclosed by a skull is in view: the images show a neck, a face, a vertex or another body part."
+        "no_brain_in_view",
+        "No brain enclosed by a skull is in view: the images show a neck, a face, a vertex or another body part. Send the whole head.",
     )
 
 
@@ -124,7 +164,6 @@ def _warnings(facts: Facts) -> list[Warning_]:
     tilt, spacing = _number(facts, "tilt_degrees", 0.0), _number(facts, "slice_spacing_mm", 0.0)
     low, high = _number(facts, "slice_spacing_min_mm", spacing), _number(facts, "slice_spacing_max_mm", spacing)
     missing, age = _number(facts, "missing_slices", 0.0), _number(facts, "patient_age_years", 99.0)
-    covered = _number(facts, "brain_coverage_mm", 0.0)
     if tilt > 2.0:
         warn("gantry_tilt", f"The gantry was tilted by {tilt:.1f} degrees; the geometry is corrected.", tilt)
     if high - low > max(0.1 * spacing, 0.1):
@@ -133,12 +172,6 @@ def _warnings(facts: Facts) -> list[Warning_]:
         warn("missing_slices", f"{missing:.0f} slice(s) are missing; their place was filled from their neighbours.", missing)
     if spacing > THICK_SLICE_MM:
         warn("thick_slices", f"Slices lie {spacing:.1f} mm apart; small findings may be missed.", spacing)
-    if covered < WHOLE_BRAIN_MM or _number(facts, "open_top_share", 0.0) > 0.1:
-        warn(
-            "incomplete_coverage",
-            f"Only {covered:.0f} mm of the brain or not its top are in view; nothing is known about the rest.",
-            covered,
-        )
     if facts.get("contrast_tag") or facts.get("contrast_described"):
         warn("contrast_suspected", "The headers speak of contrast medium; the models were made for non-contrast CT.")
     if age < 18:
@@ -155,14 +188,30 @@ def _warnings(facts: Facts) -> list[Warning_]:
     return warnings
 
 
-def _open_top(grid: HeadGrid) -> float:
-    """Share of the cavity's largest cross-section that is cut by the upper end of the scan instead of closed by bone."""
-    cut = grid.cavity & ~np.roll(grid.seen, -1, axis=0)
-    cut[-1] = grid.cavity[-1]
-    above = np.cumsum(grid.cavity[::-1], axis=0)[::-1]
-    return float(
-        (cut & (above == 1) & (np.arange(len(cut))[:, None, None] > len(cut) // 2)).sum() / max(grid.cavity.sum(axis=(1, 2)).max(), 1)
-    )
+def _motion_warnings(volume: Volume, grid: HeadGrid, facts: Facts) -> list[Warning_]:
+    """`motion_suspected`, with the shift in mm; the measured motion joins the facts."""
+    motion = measure_motion(volume, grid)
+    if motion is None:
+        return []
+    facts["slice_shift_mm"], facts["slice_turn_degrees"] = round(motion.shift_mm, 2), round(motion.turn_degrees, 2)
+    if not motion.suspected:
+        return []
+    shift = max(motion.shift_mm, motion.unsteadiness_mm)
+    message = f"The head seems to have moved: slices are displaced by {shift:.1f} mm and {motion.turn_degrees:.1f} degrees to the next."
+    return [Warning_(code="motion_suspected", message=message, value=round(shift, 2))]
+
+
+def _metal_warnings(volume: Volume, grid: HeadGrid, facts: Facts) -> list[Warning_]:
+    """`metal_suspected` for metal in the head, `metal_beside_brain` for metal in the same slices; the volumes join the facts."""
+    metal = measure_metal(volume, grid)
+    facts["metal_ml"] = round(metal.head_ml, 3)
+    if metal.head_ml >= LEAST_ML:
+        message = f"{metal.head_ml:.2f} ml of metal lie in or on the skull (clip, coil, valve or plate); streaks may look like disease."
+        return [Warning_(code="metal_suspected", message=message, value=round(metal.head_ml, 3))]
+    if metal.beside_ml >= LEAST_ML:
+        message = "Metal outside the skull, such as a dental filling, lies in slices that show brain; its streaks may cross them."
+        return [Warning_(code="metal_beside_brain", message=message, value=round(metal.beside_ml, 3))]
+    return []
 
 
 def _outline_cm2(grid: HeadGrid, mask: np.ndarray) -> float:

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from headct_molre.data.phantom.motion import with_jerk, with_jitter
 from headct_molre.errors import StudyRefused
-from headct_molre.imaging.quality import gate
+from headct_molre.imaging.cavity import head_grid
+from headct_molre.imaging.quality import gate, judge_aligned
 from headct_molre.imaging.read import read_study
 from headct_molre.imaging.volume import Volume
 from shared_data import shared_ct
@@ -121,11 +124,111 @@ def test_every_remark_has_its_code_and_value(head):
     }
 
 
-@pytest.mark.parametrize("kept", [slice(17, None), slice(0, 25)], ids=["without the base", "without the vertex"])
-def test_a_part_of_the_brain_is_remarked(head, kept):
+ORIENTATIONS = {
+    **{f"{axis} {angle}": (axis, angle) for axis in "xyz" for angle in (-35, 35)},
+    "upside down": ("y", 180),
+    "feet first": ("xz", (180, 180)),
+    "prone": ("z", 180),
+    "on its right side": ("z", 90),
+    "slices are sagittal": ("y", 90),
+    "slices are coronal": ("x", -90),
+    "sagittal, turned": ("yxz", (90, 30, 20)),
+}
+
+
+@pytest.mark.parametrize("turn", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_a_head_is_accepted_however_it_lies(head, turn):
+    motion = np.eye(4)
+    motion[:3, :3] = Rotation.from_euler(*turn, degrees=True).as_matrix()
+    assert warned(Volume(head.hu, motion @ head.affine, head.facts)) == {}
+
+
+def test_a_field_of_view_cropped_to_the_skull_is_accepted(head):
+    x, y, z = ras(head)
+    inside = np.argwhere((np.abs(x) < 72) & (np.abs(y) < 90) & (z < 60))
+    low, high = inside.min(axis=0), inside.max(axis=0) + 1
     affine = head.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    cropped = Volume(head.hu[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], affine, head.facts)
+    assert gate(cropped).accepted
+
+
+def test_whole_numbers_are_as_good_as_decimals(head):
+    whole = gate(replace(head, hu=np.round(head.hu).astype(np.int16)))
+    assert whole.accepted
+    assert whole.facts["cavity_ml"] == pytest.approx(gate(head).facts["cavity_ml"], rel=0.01)
+
+
+def test_metal_in_and_on_the_skull_is_remarked_with_its_volume(head):
+    x, y, z = ras(head)
+
+    def with_metal_at(place):
+        hu = head.hu.copy()
+        hu[np.sqrt((x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2) < 4] = 3071
+        return warned(replace(head, hu=hu))
+
+    clip, plate = (10, 15, -20), (72, 10, 20)
+    assert with_metal_at(clip) == {"metal_suspected": pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.4)}
+    assert list(with_metal_at(plate)) == ["metal_suspected"]
+
+
+@pytest.mark.parametrize("thinner", [1, 5], ids=["5 mm slices", "1 mm slices"])
+def test_a_filling_in_slices_that_show_brain_has_its_own_remark(head, thinner):
+    affine = head.affine @ np.diag([1 / thinner, 1, 1, 1])
+    x, y, z = ras(head)
+    tooth = head.hu.copy()
+    tooth[np.sqrt(x**2 + (y + 118) ** 2 + (z - 10) ** 2) < 4] = 3071
+    assert list(warned(Volume(np.repeat(tooth, thinner, axis=0), affine, {}))) == ["metal_beside_brain"]
+
+
+@pytest.mark.parametrize("shift", [(3.0, 0.0), (0.0, -3.0), (-4.0, 3.0)])
+def test_a_head_that_moved_between_two_slices_is_remarked(head, shift):
+    assert warned(with_jerk(head, 17, shift)) == {"motion_suspected": pytest.approx(np.hypot(*shift), rel=0.25)}
+
+
+def test_a_head_that_turned_or_trembled_is_remarked(head):
+    assert "motion_suspected" in warned(with_jerk(head, 17, (0.0, 0.0), turn_degrees=4.0))
+    assert "motion_suspected" in warned(with_jitter(head, 1.0, np.random.default_rng(0)))
+
+
+def test_the_contrast_tag_alone_and_the_vessels_alone_each_raise_one_remark(head):
+    quality = gate(replace(head, facts={**head.facts, "contrast_tag": True}))
+    judged = judge_aligned(quality, head, head_grid(head), np.eye(4))
+    assert [warning.code for warning in judged.warnings] == ["contrast_suspected"]
+
+
+# --- after the alignment -----------------------------------------------------------------------------------------------------
+
+
+def after_alignment(volume: Volume, standard_from_ras: np.ndarray | None = None) -> dict[str, float | None]:
+    grid = head_grid(volume)
+    judged = judge_aligned(gate(volume, grid), volume, grid, np.eye(4) if standard_from_ras is None else standard_from_ras)
+    return {warning.code: warning.value for warning in judged.warnings}
+
+
+def part(volume: Volume, kept: slice) -> Volume:
+    affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, 0] * kept.start
-    assert "incomplete_coverage" in warned(Volume(head.hu[kept], affine, {}))
+    return Volume(volume.hu[kept], affine, {})
+
+
+def test_missing_vertex_and_missing_base_are_told_apart(head):
+    assert after_alignment(head) == {}
+    assert after_alignment(part(head, slice(0, 26))) == {"vertex_missing": pytest.approx(22, abs=6)}
+    assert list(after_alignment(part(head, slice(10, 34)))) == ["skull_base_missing"]
+
+
+def test_they_are_told_apart_in_a_head_that_lies_upside_down(head):
+    over = np.diag([-1.0, 1.0, -1.0, 1.0])
+    lying = part(head, slice(0, 26))
+    lying = Volume(lying.hu, over @ lying.affine, {})
+    assert list(after_alignment(lying, over)) == ["vertex_missing", "head_rotated"]
+
+
+def test_a_head_that_lay_far_off_the_axes_is_remarked_with_its_angle(head):
+    turned = np.eye(4)
+    turned[:3, :3] = Rotation.from_euler("x", 35, degrees=True).as_matrix()
+    assert after_alignment(Volume(head.hu, turned @ head.affine, {}), turned.T) == {"head_rotated": pytest.approx(35)}
 
 
 # --- public scans ------------------------------------------------------------------------------------------------------------

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from ...imaging.volume import Volume
-from .anatomy import Head, paint_brain, paint_head, sample_head
+from .anatomy import AIR, Head, paint_brain, paint_head, sample_head
+from .contrast import Contrast, paint_contrast
 from .lesions import DRAWABLE, implied_findings, reshape_head, sample_findings
 from .painters import paint_brain_findings, paint_head_findings
+from .shapes import Canvas
+from .surroundings import Surroundings, paint_surroundings
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,37 @@ def sample_protocol(rng: np.random.Generator, matrix: int = 256) -> Protocol:
     )
 
 
-def scan(head: Head, planted: set[str], protocol: Protocol, rng: np.random.Generator) -> Phantom:
-    """Render a head on the scanner's grid. The gantry tilt shears the grid, as in a real tilted series."""
+def scan(
+    head: Head,
+    planted: set[str],
+    protocol: Protocol,
+    rng: np.random.Generator,
+    surroundings: Surroundings | None = None,
+    contrast: Contrast | None = None,
+) -> Phantom:
+    """Render a head on the scanner's grid. The gantry tilt shears the grid, as in a real tilted series.
+
+    `surroundings` adds neck, table and the like and sets the field of view and how far down the scan reaches; `contrast`
+    fills the vessels. Without them a seed gives the same voxels as ever.
+    """
+    if surroundings is not None:
+        protocol = replace(protocol, bottom_mm=-surroundings.below_mm, pixel_mm=surroundings.field_mm / protocol.matrix)
     affine, slices = _grid(head, protocol)
     shape = (slices, protocol.matrix, protocol.matrix)
     head_from_index = np.linalg.inv(protocol.pose) @ affine
     hu = np.full(shape, -1000, np.float32)
     tissue = np.zeros(shape, np.uint8)
     box = _bounding_box(head, head_from_index, shape)
-    grid = np.stack(np.meshgrid(*(np.arange(s.start, s.stop, dtype=np.float32) for s in box), indexing="ij"))
-    points = np.tensordot(head_from_index[:3, :3].astype(np.float32), grid.reshape(3, -1), 1)
-    points += head_from_index[:3, 3:4].astype(np.float32)
+    points = _points(head_from_index, box)
 
     canvas = paint_head(head, points)
+    if surroundings is not None:
+        for first in range(0, slices, 8):  # in slabs: a long scan at once would need gigabytes
+            slab = (slice(first, min(first + 8, slices)), slice(0, shape[1]), slice(0, shape[2]))
+            around = _empty(_points(head_from_index, slab))
+            paint_surroundings(surroundings, head, around, protocol.pose[:3, :3])
+            hu[slab], tissue[slab] = around.hu.reshape(hu[slab].shape), around.tissue.reshape(hu[slab].shape)
+        paint_surroundings(surroundings, head, canvas, protocol.pose[:3, :3])
     paint_head_findings(head, planted, canvas)
     inside = canvas.depth > -0.5
     brain = canvas.take(inside)
@@ -77,33 +98,51 @@ def scan(head: Head, planted: set[str], protocol: Protocol, rng: np.random.Gener
     beneath = brain.hu.copy()
     paint_brain(head, brain)
     paint_brain_findings(head, planted, brain)
+    if contrast is not None:
+        paint_contrast(contrast, head, brain)
     # A depressed fragment lies inside the cavity: brain does not grow over the bone that was painted there.
     rim = np.where(beneath > 300, 1 - np.clip((beneath - 300) / 300, 0, 1) * (brain.depth > 0), rim) * (rim > 0)
     canvas.hu[inside] = beneath + rim * (brain.hu - beneath)
     covered = np.flatnonzero(inside)[rim > 0.5]
     canvas.tissue[covered] = brain.tissue[rim > 0.5]
 
-    hu[box] = canvas.hu.reshape(grid.shape[1:])
-    tissue[box] = canvas.tissue.reshape(grid.shape[1:])
+    hu[box] = canvas.hu.reshape(hu[box].shape)
+    tissue[box] = canvas.tissue.reshape(hu[box].shape)
     noise = gaussian_filter(rng.normal(size=shape).astype(np.float32), (0, 0.6, 0.6))
     hu = gaussian_filter(hu, (0.45, protocol.blur_px, protocol.blur_px)) + noise * (protocol.noise_hu / noise.std()) + protocol.offset_hu
     volume = Volume(np.clip(hu, -1024, 3071).astype(np.float32), affine, {"modality": "CT", "format": "phantom"})
     return Phantom(volume, tissue, protocol.pose, frozenset(planted))
 
 
-def make_phantom(seed: int, matrix: int = 256) -> Phantom:
-    """The phantom study of a seed: anatomy, findings, protocol and noise all follow from it."""
+def make_phantom(seed: int, matrix: int = 256, surroundings: Surroundings | None = None, contrast: Contrast | None = None) -> Phantom:
+    """The phantom study of a seed: anatomy, findings, protocol and noise all follow from it.
+
+    With `surroundings` or `contrast` it is the same head with the same findings, scanned as they say.
+    """
     rng = np.random.default_rng(seed)
     head = sample_head(rng)
     keys = sample_findings(rng)
     head = reshape_head(head, keys, rng)
     planted = keys | implied_findings(head)
-    return scan(head, planted, sample_protocol(rng, matrix), rng)
+    return scan(head, planted, sample_protocol(rng, matrix), rng, surroundings, contrast)
 
 
 def states(planted: frozenset[str]) -> dict[str, str]:
     """What is known of a phantom: present or absent for what can be drawn; all other findings are not assessed."""
     return {key: "present" if key in planted else "absent" for key in DRAWABLE}
+
+
+def _points(head_from_index: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:
+    """Positions (3, N) in mm in the head frame of the voxels of a box of the scanner's grid."""
+    grid = np.stack(np.meshgrid(*(np.arange(s.start, s.stop, dtype=np.float32) for s in box), indexing="ij"))
+    points = np.tensordot(head_from_index[:3, :3].astype(np.float32), grid.reshape(3, -1), 1)
+    points += head_from_index[:3, 3:4].astype(np.float32)
+    return np.asarray(points)
+
+
+def _empty(points: np.ndarray) -> Canvas:
+    count = points.shape[1]
+    return Canvas(points, np.full(count, -1000, np.float32), np.full(count, AIR, np.uint8), np.full(count, -1e3, np.float32))
 
 
 def _grid(head: Head, protocol: Protocol) -> tuple[np.ndarray, int]:
