@@ -33,18 +33,11 @@ CERTAIN_LEAD, HEADERS_ALONE = 0.1, 0.6
 
 @dataclass(frozen=True)
 class Alignment:
-    """`standard_from_ras` (4, 4) rigid, scanner RAS mm to standard-frame mm; `confidence` 0..1; `method` "symmetry" or "scanner frame".
-
-    `turned_degrees` is how far the head lies from upright in the scanner's frame; `reoriented` is True where it lies so far off that
-    the headers must be wrong. `grid` is the head in the standard frame, None where it could not be aligned.
-    """
+    """`standard_from_ras` (4, 4) rigid, scanner RAS mm to standard-frame mm; `confidence` 0..1; `method` "symmetry" or "scanner frame"."""
 
     standard_from_ras: np.ndarray
     confidence: float
     method: str
-    turned_degrees: float = 0.0
-    reoriented: bool = False
-    grid: HeadGrid | None = None
 
 
 def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
@@ -69,9 +62,7 @@ def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
     confidence *= certainty
     if confidence < LOWEST_CONFIDENCE:
         return _scanner_frame(grid, confidence)
-    turned = float(np.degrees(np.arccos(np.clip((np.trace(to_frame[:3, :3]) - 1) / 2, -1, 1))))
-    in_frame = head_grid(volume, FINE_GRID_MM, to_frame, FINE_HALF_MM)
-    return Alignment(to_frame, confidence, "symmetry", turned, pose.turned, in_frame)
+    return Alignment(to_frame, confidence, "symmetry")
 
 
 def _certainty(lead: float, turned: bool) -> float:

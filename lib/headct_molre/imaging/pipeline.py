@@ -38,35 +38,26 @@ def prepare_study(path: Path, series_uid: str | None = None) -> PreparedStudy:
 
 def prepare_volume(volume: Volume) -> PreparedStudy:
     """The same from a volume that has been read. Raises StudyRefused where the gate refuses it."""
-    marks = [time.perf_counter()]
+    started = time.perf_counter()
     grid = head_grid(volume)
     quality = gate(volume, grid)
-    marks.append(time.perf_counter())
-    alignment = align(volume, grid)
-    marks.append(time.perf_counter())
-    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
     judged = time.perf_counter()
+    alignment = align(volume, grid)
+    aligned = time.perf_counter()
+    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
+    judged_again = time.perf_counter()
     prepared = prepare(volume, alignment.standard_from_ras)
     ended = time.perf_counter()
-    seconds = {"quality": marks[1] - marks[0] + judged - marks[2], "align": marks[2] - marks[1], "prepare": ended - judged}
+    seconds = {"quality": judged - started + judged_again - aligned, "align": aligned - judged, "prepare": ended - judged_again}
     timing = {stage: round(spent * 1000, 3) for stage, spent in seconds.items()}
     return PreparedStudy(prepared, with_alignment(quality, alignment), timing)
 
 
 def with_alignment(quality: Quality, alignment: Alignment) -> Quality:
-    """The gate's findings with how the head was aligned, and a warning where it could not be or lay otherwise than its headers say."""
-    facts = {
-        **quality.facts,
-        "alignment_confidence": round(alignment.confidence, 3),
-        "alignment_method": alignment.method,
-        "turned_degrees": round(alignment.turned_degrees, 1),
-    }
+    """The gate's findings with how the head was aligned, and a warning where it could not be."""
+    facts = {**quality.facts, "alignment_confidence": round(alignment.confidence, 3), "alignment_method": alignment.method}
     warnings = list(quality.warnings)
     if alignment.method == "scanner frame":
         message = "The head could not be aligned; the model reads it as it lay in the scanner and may be wrong."
         warnings.append(Warning_(code="not_aligned", message=message, value=alignment.confidence))
-    if alignment.reoriented:
-        turned = alignment.turned_degrees
-        message = f"The head lies {turned:.0f} degrees from upright by its headers; it was turned. Check the headers, and left and right."
-        warnings.append(Warning_(code="reoriented", message=message, value=round(turned, 1)))
     return quality.model_copy(update={"facts": facts, "warnings": warnings})

@@ -30,8 +30,8 @@ def test_a_head_that_lies_otherwise_than_its_headers_say_is_warned_of():
     upright = make_phantom(10**12 + 1).volume
     upside_down, _ = moved(upright, 0, 10.0, lying="upside down")
     study = prepare_volume(upside_down)
-    (warning,) = (warning for warning in study.quality.warnings if warning.code == "reoriented")
+    (warning,) = (warning for warning in study.quality.warnings if warning.code == "head_rotated")
     assert warning.value > 150
     assert "left and right" in warning.message
-    assert study.quality.facts["turned_degrees"] == warning.value
-    assert not [warning for warning in prepare_volume(upright).quality.warnings if warning.code == "reoriented"]
+    assert study.quality.facts["head_rotation_degrees"] == warning.value
+    assert not [warning for warning in prepare_volume(upright).quality.warnings if warning.code == "head_rotated"]
