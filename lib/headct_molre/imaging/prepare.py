@@ -79,7 +79,7 @@ def resample(array: np.ndarray, index_from_model: np.ndarray, slices: range, ord
     limit = np.array(array.shape).reshape(3, 1, 1, 1) - 1
     index = np.where((index < 0) & (index > -0.5), 0, index)
     index = np.where((index > limit) & (index < limit + 0.5), limit, index)
-    return map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=array.dtype)
+    return map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=np.float32)
 
 
 def windows(hu: np.ndarray) -> np.ndarray:
