@@ -41,7 +41,8 @@ class Frame:
 def decoded(frames: Sequence[Frame], method: str) -> Iterator[np.ndarray]:
     """The stored values (n, rows, columns) of `frames`, which share their matrix; mapped from a file that goes with the `with`.
 
-    `method` names the compression in a refusal.     Raises StudyRefused `compressed` (no such decoder, or damaged data), `decoder_memory`, `decoder_timeout`, `decoder_crashed`.
+    `method` names the compression in a refusal. Raises StudyRefused `compressed` (no such decoder, or damaged data),
+    `decoder_memory`, `decoder_timeout`, `decoder_crashed`.
     """
     if not frames:
         yield np.empty((0, 0, 0))
