@@ -7,7 +7,9 @@ from pathlib import Path
 import gdcm
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from headct_molre.errors import StudyRefused
@@ -73,11 +75,15 @@ def recode(path: Path, syntax: int) -> None:
     change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
     change.SetInput(reader.GetImage())
     assert change.Change(), f"GDCM does not encode {syntax}"
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
+    # Only the pixels are taken from GDCM: its writer would also rewrite the positions of frames.
+    encoded = change.GetOutput().GetDataElement().GetSequenceOfFragments()
+    frames = [encoded.GetFragment(index).GetByteValue().GetBuffer() for index in range(encoded.GetNumberOfFragments())]
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = gdcm.TransferSyntax(syntax).GetString()
+    dataset.PixelData = encapsulate([frame.encode("utf-8", "surrogateescape") for frame in frames])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path)
 
 
 def _item(**tags: object) -> Dataset:
