@@ -16,6 +16,8 @@ from headct_molre.errors import StudyRefused
 from headct_molre.imaging.read import read_study
 from headct_molre.imaging.volume import Volume
 
+SERIES = generate_uid(entropy_srcs=["series"])
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 
 
@@ -36,6 +38,26 @@ def marked(shape: tuple[int, ...], at: tuple[int, ...]) -> np.ndarray:
     array = np.full(shape, -500, dtype=np.int16)
     array[at] = 1500
     return array
+
+
+def ct_slice(position: tuple[float, float, float], **tags: object) -> Dataset:
+    """A plain CT slice of 16 x 20 pixels at `position` LPS mm, in HU."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CT_IMAGE
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), SERIES
+    dataset.PatientName, dataset.PatientID, dataset.Modality = "SECRET^NAME", "SECRET-ID", "CT"
+    dataset.ImageType, dataset.PixelSpacing = ["ORIGINAL", "PRIMARY", "AXIAL"], [0.8, 0.5]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = list(position), [1, 0, 0, 0, 1, 0]
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 16, 20, 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    wave = np.round(900 * np.sin(np.arange(16)[:, None] / 3 + position[2]) * np.cos(np.arange(20) / 4))
+    dataset.PixelData = wave.astype("<i2").tobytes()
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def enhanced_ct(pixels: np.ndarray, positions: list[tuple[float, float, float]]) -> Dataset:

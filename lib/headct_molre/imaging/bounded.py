@@ -8,6 +8,9 @@ from types import TracebackType
 
 from ..errors import StudyRefused
 
+# Libraries look for up to 132 bytes that may not be there, as at the end of a file; more is the value of an element.
+LONGEST_PROBE = 132
+
 
 class BoundedFile:
     """A binary file that ends the reading of a header which claims or holds too much.
@@ -37,6 +40,8 @@ class BoundedFile:
         data = self._file.read(min(wanted, self._bytes + 1))
         self._bytes -= len(data)
         self._reads -= 1
+        if LONGEST_PROBE < size <= self._bytes + len(data) and len(data) < size:
+            raise _too_long()
         if self._bytes < 0 or self._reads < 0:
             raise StudyRefused("header_too_large", "The header of a file in this study is larger than any image needs. Export it again.")
         return data
@@ -44,8 +49,12 @@ class BoundedFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = self._file.seek(offset, whence)
         if position > self._size:
-            raise StudyRefused("damaged_file", "An element of a file claims to be longer than the file. Export the study again.")
+            raise _too_long()
         return position
 
     def seekable(self) -> bool:
         return True
+
+
+def _too_long() -> StudyRefused:
+    return StudyRefused("damaged_file", "An element of a file claims to be longer than the file. Export the study again.")

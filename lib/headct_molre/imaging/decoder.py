@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -76,12 +77,41 @@ def _frames(path: str, wanted: list[dict[str, Any]]) -> Iterator[tuple[dict[str,
     with disable_value_validation():
         dataset = pydicom.dcmread(path, force=True)
         syntax = dataset.file_meta.TransferSyntaxUID
+        frames = int(dataset.get("NumberOfFrames") or 1)
         for frame in wanted:
+            if syntax != RLELossless:
+                check_matrix(get_frame(dataset.PixelData, frame["frame"], number_of_frames=frames), frame["rows"], frame["columns"])
             if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
                 yield frame, _twelve_bit_jpeg(dataset, frame["frame"])
                 continue
             plugin = "pydicom" if syntax == RLELossless else "gdcm"
             yield frame, get_decoder(syntax).as_array(dataset, index=frame["frame"], raw=True, decoding_plugin=plugin)[0]
+
+
+def check_matrix(stream: bytes, rows: int, columns: int) -> None:
+    """Raises ValueError where a JPEG, JPEG-LS or JPEG 2000 stream is not one grey image of `rows` x `columns`.
+
+    GDCM believes the DICOM header and reads or writes past the end of its memory where the stream has another size.
+    """
+    if stream[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: the segment SIZ follows the start at once
+        width, height, left, top = struct.unpack(">4L", stream[8:24])
+        found = height - top, width - left, int.from_bytes(stream[40:42], "big")
+    else:
+        found = _start_of_frame(stream)
+    if found != (rows, columns, 1):
+        raise ValueError("the compressed image has another size than its header says")
+
+
+def _start_of_frame(stream: bytes) -> tuple[int, int, int]:
+    """Height, width and number of colours by the segment SOF of a JPEG or JPEG-LS stream."""
+    at = 2
+    while stream[:2] == b"\xff\xd8" and at + 10 <= len(stream) and stream[at] == 0xFF:
+        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            _, height, width, colours = struct.unpack(">BHHB", stream[at + 4 : at + 10])
+            return height, width, colours
+        at += 1 if marker == 0xFF else 2 + length
+    raise ValueError("no start of an image")
 
 
 def _twelve_bit_jpeg(dataset: pydicom.Dataset, index: int) -> np.ndarray:

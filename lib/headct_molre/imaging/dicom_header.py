@@ -21,6 +21,7 @@ CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.8
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 PLAIN_SYNTAXES = {pydicom.uid.ImplicitVRLittleEndian, pydicom.uid.ExplicitVRLittleEndian, pydicom.uid.ExplicitVRBigEndian}
+PIXEL_DATA_MARKS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows", "Columns", "SamplesPerPixel",
     "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SliceLocation",
@@ -146,11 +147,15 @@ def _read(path: Path) -> list[Header]:
         tags = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS, force=True)
         # pydicom steps back to the pixel data element, or stands at the end of the file.
         pixels_at = file.tell()
+        has_pixels = file.read(4) in PIXEL_DATA_MARKS
     meta = tags.file_meta if hasattr(tags, "file_meta") else {}
     if str(meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY_CLASS:
         return []
     if len(tags) == 0:
         raise ValueError("no element that an image has")
+    if not has_pixels and str(tags.get("SOPClassUID", "")) in CT_CLASSES:
+        # An element of wrong length has swallowed others; left out, the slice would be a hole in the head.
+        raise ValueError("a CT image without pixels")
     syntax = pydicom.uid.UID(str(meta.get("TransferSyntaxUID") or _guessed_syntax(tags)))
     frames = split_frames(tags)
     return [Header(path, frame, syntax, pixels_at, number) for number, frame in enumerate(frames)]

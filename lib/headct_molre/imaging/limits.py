@@ -14,7 +14,7 @@ MAX_EXTENT_MM = 2_500.0
 
 # One DICOM header. 839 frames of an Enhanced CT need about 2 MB in 150,000 reads; an ordinary slice 10 kB in 500.
 MAX_HEADER_BYTES = 16_000_000
-MAX_HEADER_READS = 400_000
+MAX_HEADER_READS = 300_000
 MAX_ITEMS = 60_000
 # The text header of NRRD and MetaImage, and what may lie between a NIfTI header and its voxels.
 MAX_TEXT_HEADER_BYTES = 1_000_000
