@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="start the MONAI Label server with this project's app")
-    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of NIfTI, NRRD or DICOM studies")
+    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of studies: volume files, zips, DICOM folders")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--models", default="demo", help="comma separated model names, or all")
@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     predict = commands.add_parser("predict", help="classify one study without a server")
-    predict.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
+    predict.add_argument("path", type=Path, help="DICOM folder, zip, NIfTI, NRRD, MetaImage or multi-frame DICOM file")
+    predict.add_argument("--series", metavar="UID", help="SeriesInstanceUID of the DICOM series to read; chosen by rule if not given")
     predict.add_argument("--model", default="demo")
     predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
     predict.add_argument("--device", help="cpu, cuda or cuda:0; chosen by itself if not given")
@@ -87,7 +88,7 @@ def _predict(options: argparse.Namespace) -> int:
     if options.json is not None and str(options.json) != "-" and (options.json.is_dir() or not options.json.parent.is_dir()):
         raise InvalidRequest("invalid_argument", f"--json {options.json} is not a file in an existing folder.", field="json")
     cache = None if options.no_cache else PredictionCache(default_cache_folder())
-    prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path))
+    prediction = Predictor(options.model, options.device, cache).predict(options.path, study_id(options.path), options.series)
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
         return 0

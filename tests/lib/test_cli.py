@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydicom import dcmread
 
 from headct_molre.cli import main
 from headct_molre.schema import Prediction
@@ -34,6 +35,15 @@ def test_a_refusal_is_one_line_and_status_2(capsys):
     assert refusal.count("\n") == 1
     assert "MR" in refusal
     assert "[wrong_modality]" in refusal
+
+
+def test_a_series_is_asked_for_by_its_uid(capsys):
+    path = shared_ct("philips_phantom")
+    assert main(["predict", str(path), "--series", "1.2.3"]) == 2
+    assert "[series_not_found]" in capsys.readouterr().err
+    uid = str(dcmread(next((path / "tilt_minus_18_5").iterdir()), stop_before_pixels=True).SeriesInstanceUID)
+    assert main(["predict", str(path), "--series", uid]) == 2
+    assert "[partial_coverage]" in capsys.readouterr().err  # of the ten slices asked for, not of the series that the rule chooses
 
 
 def test_models_lists_what_can_be_used_and_why_not(capsys):

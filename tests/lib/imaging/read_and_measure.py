@@ -1,7 +1,8 @@
 """Reads studies, each in a process of its own, and says what came of it: started by test_hostile.py.
 
 One path a line on standard input; one JSON object a line on standard output: {code, message, seconds, megabytes}. The
-megabytes are the peak of the process, or of a decoder that it started.
+seconds are those of computing, since on a busy machine a process may wait for longer; the megabytes are the peak of the process,
+or of a decoder that it started.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 import resource
 import sys
-import time
 from pathlib import Path
 
 from headct_molre.errors import HeadCTError
@@ -31,7 +31,6 @@ def read(path: Path) -> dict[str, object]:
 
 for line in sys.stdin:
     receiver, sender = os.pipe()
-    started = time.monotonic()
     child = os.fork()
     if child == 0:
         outcome = read(Path(json.loads(line)))
@@ -39,9 +38,9 @@ for line in sys.stdin:
         os.write(sender, json.dumps({**outcome, "megabytes": peak / 1024}).encode())
         os._exit(0)
     os.close(sender)
-    os.waitpid(child, 0)
+    usage = os.wait4(child, 0)[2]
     answer = os.read(receiver, 65_536)
     os.close(receiver)
     outcome = json.loads(answer) if answer else {"code": "died", "message": "", "megabytes": 0.0}
-    sys.stdout.write(json.dumps({**outcome, "seconds": time.monotonic() - started}) + "\n")
+    sys.stdout.write(json.dumps({**outcome, "seconds": usage.ru_utime + usage.ru_stime}) + "\n")
     sys.stdout.flush()
