@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -33,6 +34,8 @@ def unpacked_archive(path: Path) -> Iterator[Path]:
             with _opened(path) as archive:
                 _unpack(archive, path.stat().st_size, folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StudyRefused("no_disk_space", "The archive does not fit into the temporary folder. Send one series.") from error
             raise _damaged() from error
         yield folder
 

@@ -13,7 +13,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ..errors import StudyRefused
 from .dicom_header import Header, read_headers
-from .dicom_pixels import bits_stored, damaged_pixels, has_overlay_bits, masks_high_bits, stored_slices, within_bits
+from .dicom_pixels import bits_stored, damaged_pixels, has_overlay_bits, masks_high_bits, scale, stored_slices, within_bits
 from .dicom_series import choose_series, describes_contrast
 from .geometry import LPS_TO_RAS, Canvas, Facts, check_size, tilt_degrees
 from .hounsfield import AIR_HU, LOWEST_HU, held_dtype, to_hu
@@ -34,7 +34,6 @@ from .volume import Volume
 NO_CONTRAST = {"", "NO", "NONE", "N", "0", "WITHOUT", "UNKNOWN", "NOT APPLICABLE", "NA", "N/A"}
 # Rows, Columns, PixelSpacing in mm, ImageOrientationPatient: by how much images of one stack may differ.
 PLANE_TOLERANCE = np.array([0.0] * 2 + [1e-3] * 2 + [5e-3] * 6)
-HU_TYPES = {"", "HU", "US", "UNSPECIFIED"}
 ALWAYS_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
 AGE_CAP_YEARS = 90.0
 
@@ -59,14 +58,13 @@ def _read_series(headers: list[Header], series_uid: str | None) -> Volume:
     if len(slices) < 2:
         raise StudyRefused("not_a_volume", "The series has a single slice. The models read whole head CT volumes. Send the whole series.")
     rows, columns, spacing = _grid(slices[0])
-    dtype = np.result_type(*{held_dtype(np.dtype(np.int16), *_scale(header)) for header in slices})
+    dtype = np.result_type(*{held_dtype(np.dtype(np.int16), *scale(header)) for header in slices})
     check_size((len(slices), rows, columns), dtype.itemsize)
     normal, cosines = slices[0].normal, slices[0].numbers("ImageOrientationPatient", 6)
     if normal is None or cosines is None:
         raise _no_position()
     positions = np.array([header.numbers("ImagePositionPatient", 3) for header in slices])
-    stack = stack_slices(positions, normal, float(spacing.max()))
-    every = stack
+    every = stack_slices(positions, normal, float(spacing.max()))
     stack = without_repeats(every)
     distinct = [slices[index] for index in stack.order]
 
@@ -99,10 +97,12 @@ def _hu_slices(headers: list[Header], shape: tuple[int, int]) -> Generator[np.nd
         for header, stored in zip(headers, images, strict=True):
             if stored.shape != shape:
                 raise damaged_pixels()
+            hu = to_hu(stored, *scale(header))
+            padded = _padding(header, stored, hu)
             if mask_bits or has_overlay_bits(header):
                 stored = within_bits(stored, bits_stored(header))
-            hu = to_hu(stored, *_scale(header))
-            padded = _padding(header, stored, hu)
+                hu = to_hu(stored, *scale(header))
+                padded |= _padding(header, stored, hu)
             outside = padded | (hu < LOWEST_HU)
             yield np.where(outside, hu.dtype.type(AIR_HU), hu) if outside.any() else hu
 
@@ -125,21 +125,6 @@ def _once(slices: Iterable[np.ndarray], headers: list[Header], distance: np.ndar
                 "not_a_volume",
                 "Several different slices lie at one position (perfusion, or two series under one UID). Send one series.",
             )
-
-
-def _scale(header: Header) -> tuple[float, float]:
-    """Slope and intercept to HU. Raises StudyRefused `not_hu` where they or the unit are none."""
-    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
-    # Both are mandatory in a CT image. A default for one slice that lacks them would shift it by 1024 HU in silence.
-    if slope is None or intercept is None or slope == 0:
-        raise StudyRefused(
-            "not_hu",
-            "RescaleSlope or RescaleIntercept is missing or no usable number; the pixels cannot be read as Hounsfield units. "
-            "Export the original CT.",
-        )
-    if header.text("RescaleType").upper() not in HU_TYPES:
-        raise StudyRefused("not_hu", "RescaleType names another unit than HU (a density, an atomic number, ...). Export the original CT.")
-    return slope, intercept
 
 
 def _refuse_reused_uids(headers: list[Header]) -> None:
@@ -170,10 +155,9 @@ def _largest_stack(headers: list[Header]) -> list[Header]:
 
 def _plane(header: Header) -> np.ndarray:
     """Rows, Columns, PixelSpacing and ImageOrientationPatient (10,), not-a-number where absent."""
-    parts = [
-        header.numbers(tag, count) for tag, count in (("Rows", 1), ("Columns", 1), ("PixelSpacing", 2), ("ImageOrientationPatient", 6))
-    ]
-    return np.concatenate([np.full(count, np.nan) if part is None else part for part, count in zip(parts, (1, 1, 2, 6), strict=True)])
+    counts = {"Rows": 1, "Columns": 1, "PixelSpacing": 2, "ImageOrientationPatient": 6}
+    parts = [(header.numbers(keyword, count), count) for keyword, count in counts.items()]
+    return np.concatenate([np.full(count, np.nan) if values is None else values for values, count in parts])
 
 
 def _grid(header: Header) -> tuple[int, int, np.ndarray]:

@@ -18,6 +18,7 @@ PIXEL_DATA = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF
 AIR_RANGE_HU = (-1100.0, -850.0)
 AIR_SHARE = 0.02
+HU_TYPES = {"", "HU", "US", "UNSPECIFIED"}
 
 
 def stored_slices(headers: Sequence[Header]) -> Generator[np.ndarray]:
@@ -51,17 +52,31 @@ def masks_high_bits(headers: Sequence[Header]) -> bool:
     air, air_within, count = 0, 0, 0
     for header, stored in zip(suspect, stored_slices(suspect), strict=True):
         bits, signed = _bits(header), stored.dtype.kind == "i"
-        slope, intercept = header.number("RescaleSlope") or 1.0, header.number("RescaleIntercept") or 0.0
-        hu = to_hu(stored, slope, intercept)
-        far_below = stored[stored < -(2 ** (bits + 2))] if signed else stored[:0]
-        # One single value far below is the padding of many writers.
-        if hu.max() > HIGHEST_HU or (far_below.size and far_below.min() != far_below.max()):
+        hu = to_hu(stored, *scale(header))
+        senseless = stored[(hu > HIGHEST_HU) | (stored < -(2 ** (bits + 2)) if signed else False)]
+        # One single such value is the padding of many writers.
+        if senseless.size and senseless.min() != senseless.max():
             return True
         negative |= signed and bool(stored.min() < 0)
         if signed and not negative:
             air, count = air + _air(hu), count + stored.size
-            air_within += _air(to_hu(within_bits(stored, bits), slope, intercept))
+            air_within += _air(to_hu(within_bits(stored, bits), *scale(header)))
     return not negative and count > 0 and air < AIR_SHARE * count <= air_within
+
+
+def scale(header: Header) -> tuple[float, float]:
+    """Slope and intercept to HU. Raises StudyRefused `not_hu` where they or the unit are none."""
+    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
+    # Both are mandatory in a CT image. A default for one slice that lacks them would shift it by 1024 HU in silence.
+    if slope is None or intercept is None or slope == 0:
+        raise StudyRefused(
+            "not_hu",
+            "RescaleSlope or RescaleIntercept is missing or no usable number; the pixels cannot be read as Hounsfield units. "
+            "Export the original CT.",
+        )
+    if header.text("RescaleType").upper() not in HU_TYPES:
+        raise StudyRefused("not_hu", "RescaleType names another unit than HU (a density, an atomic number, ...). Export the original CT.")
+    return slope, intercept
 
 
 def within_bits(stored: np.ndarray, bits: int) -> np.ndarray:

@@ -19,10 +19,10 @@ def held_dtype(stored: np.dtype, slope: float, intercept: float) -> np.dtype:
 
 
 def to_hu(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """`stored` x slope + intercept, exact for whole numbers, in a type wide enough for the result."""
-    if slope == 1 and intercept == 0:
-        return stored
+    """`stored` x slope + intercept, exact for whole numbers, in a signed type wide enough for the result and for air."""
     small = stored.dtype.itemsize <= 2
+    if slope == 1 and intercept == 0 and (stored.dtype.kind == "f" or (stored.dtype.kind == "i" and stored.dtype.itemsize > 1)):
+        return stored
     if held_dtype(stored.dtype, slope, intercept) == np.int16 and small and abs(slope) <= 2**14 and abs(intercept) <= 2**30:
         return stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)
     with np.errstate(over="ignore", invalid="ignore"):

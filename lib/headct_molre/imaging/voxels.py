@@ -79,9 +79,10 @@ class _Inflating(io.RawIOBase):
         data = b""
         while not data and not self._inflate.eof:
             packed = self._inflate.unconsumed_tail or self._file.read(65_536)
-            if not packed:
-                break
+            # Without input, what was unpacked already and did not fit into the last buffer.
             data = self._inflate.decompress(packed, len(buffer))
+            if not packed and not data:
+                break
         buffer[: len(data)] = data
         return len(data)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,6 +148,23 @@ def test_damaged_headers_never_end_in_a_raw_error(write_slice, tmp_path):
         except HeadCTError as error:
             codes.add(error.code)
     assert {"damaged_file", "missing_geometry"} <= codes
+
+
+def test_no_odd_value_of_a_header_reaches_a_log(write_slice, tmp_path):
+    for k in range(2):
+        write_slice(f"{k}", (0, 0, 5.0 * k), StudyDescription="SECRET", PatientAge="099Y", BodyPartExamined="SECRET")
+        path = tmp_path / "series" / f"{k}"
+        whole = path.read_bytes()
+        for old, new in ((b"099Y", b"SECR"), (b"0.8\\0.5 ", b"SECRET^1")):
+            assert old in whole
+            whole = whole.replace(old, new)
+        path.write_bytes(whole)
+    code = "import logging, sys; logging.basicConfig(level=0); from pathlib import Path; from headct_molre.imaging.read import read_study; "
+    command = [sys.executable, "-W", "always", "-c", code + f"read_study(Path({str(tmp_path)!r}))"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "StudyRefused: The images lack a valid PixelSpacing" in result.stderr
+    assert "SECR" not in result.stderr + result.stdout
 
 
 def test_other_files_are_ignored_and_no_identifier_leaves(write_slice, tmp_path):

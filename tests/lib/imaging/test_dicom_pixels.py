@@ -25,6 +25,20 @@ def test_padding_and_slope_are_applied(write_slice, tmp_path):
     assert volume.hu[0, 1, 1] == -1024
 
 
+def test_padding_of_unsigned_pixels_becomes_air_too(write_slice, tmp_path):
+    stored = np.full((16, 20), 40)
+    stored[:3] = 0
+    for k in range(2):
+        tags = {"PixelRepresentation": 0, "RescaleIntercept": 0, "PixelPaddingValue": 0}
+        write_slice(f"{k}", (0, 0, 5.0 * k), hu=stored, **tags)
+    assert read_study(tmp_path).hu[0, 0, 0] == 0  # a corner alone is no field of view
+    stored[:, :3] = stored[-3:] = stored[:, -3:] = 0
+    for k in range(2):
+        write_slice(f"{k}", (0, 0, 5.0 * k), hu=stored, **tags)
+    hu = read_study(tmp_path).hu[0]
+    assert (hu[0, 0], hu[8, 8]) == (-1000, 40)
+
+
 def test_a_padding_value_that_names_tissue_is_not_believed(write_slice, tmp_path):
     stored = np.full((16, 20), -1000)
     stored[5:10, 5:10] = 0
@@ -163,12 +177,26 @@ def test_an_overlay_in_the_high_bits_is_taken_out_where_the_header_declares_it(w
 
 
 def test_high_bits_with_which_values_leave_every_ct_scale_are_masked(write_slice, tmp_path):
-    stored = np.full((16, 20), 1064)
-    stored[3, :] += 1 << 15
+    true = np.tile(np.arange(20), (16, 1))
+    stored = true + 1024
+    stored[3] += 1 << 15
     for k in range(2):
         tags = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "RescaleIntercept": -1024}
         write_slice(f"{k}", (0, 0, 5.0 * k), hu=stored.astype(np.uint16).view(np.int16), **tags)
-    assert (read_study(tmp_path).hu == 40).all()
+    assert (read_study(tmp_path).hu[0] == true).all()
+
+
+def test_one_value_beyond_every_scale_is_padding_or_a_reason_to_refuse(write_slice, tmp_path):
+    stored = np.full((16, 20), 63536)  # -2000 of a writer that minds no sign
+    stored[4:12, 4:12] = 1064
+    tags = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "RescaleIntercept": -1024}
+    for k in range(2):
+        write_slice(f"{k}", (0, 0, 5.0 * k), hu=stored.astype(np.uint16).view(np.int16), PixelPaddingValue=63536, **tags)
+    hu = read_study(tmp_path).hu[0]
+    assert (hu[0, 0], hu[8, 8]) == (-1000, 40)
+    for k in range(2):
+        write_slice(f"{k}", (0, 0, 5.0 * k), hu=stored.astype(np.uint16).view(np.int16), **tags)
+    assert refusal(tmp_path).code == "not_hu"
 
 
 def test_a_sign_that_was_not_extended_is_found_by_the_missing_air(write_slice, tmp_path):

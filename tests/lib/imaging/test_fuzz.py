@@ -6,7 +6,9 @@ need a process each and are fewer; RLE, which is decoded by Python, calls the de
 
 from __future__ import annotations
 
+import functools
 import gzip
+import io
 import struct
 import time
 import zipfile
@@ -73,13 +75,18 @@ def mutated(data: st.DataObject, whole: bytes, first: int = 0) -> bytes:
     return bytes(changed if cut is None else changed[: first + int(cut * (len(changed) - first))])
 
 
-def elements(path: Path) -> tuple[bytes, list[tuple[int, str, bytes]]]:
+@functools.cache
+def elements(whole: bytes) -> tuple[bytes, list[tuple[int, str, bytes]]]:
     """What stands before the data set of a DICOM file, and its elements: tag, VR, value."""
-    dataset = dcmread(path)
+    dataset = dcmread(io.BytesIO(whole))
     raw = [dataset.get_item(tag) for tag in dataset.keys()]  # noqa: SIM118 - a data set iterates over its elements
-    whole = path.read_bytes()
     first = whole.index(struct.pack("<HH", raw[0].tag.group, raw[0].tag.element), 132)
     return whole[:first], [(int(item.tag), item.VR, item.value or b"") for item in raw]
+
+
+def position(whole: bytes) -> bytes:
+    """ImagePositionPatient of a DICOM file as it is encoded there."""
+    return next(encoded(*item, 0) for item in elements(whole)[1] if item[0] == 0x00200032)
 
 
 def encoded(tag: int, vr: str, value: bytes, lie: int) -> bytes:
@@ -108,8 +115,11 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     for name, syntax in COMPRESSIONS.items():
         for k in range(3):
             ct_slice((0, 0, 5.0 * k)).save_as(path, enforce_file_format=True)
+            found[f"plain {k}"] = path.read_bytes()
             recode(path, getattr(gdcm.TransferSyntax, syntax))
             found[f"{name} {k}"] = path.read_bytes()
+    enhanced_ct(np.zeros((4, 8, 9), dtype=np.int16), [(0, 0, 5.0 * k) for k in range(4)]).save_as(path, enforce_file_format=True)
+    found["enhanced"] = path.read_bytes()
     voxels = np.random.default_rng(0).integers(-1000, 1500, 6 * 7 * 8).astype("<i2").tobytes()
     found["nifti"] = nifti_header((6, 7, 8)) + voxels
     found["nrrd"] = NRRD.format(sizes="6 7 8", encoding="raw").encode() + voxels
@@ -126,36 +136,27 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
 
 def dicom_bytes(data: st.DataObject, folder: Path, originals: dict[str, bytes]) -> None:
     for k in range(3):
-        ct_slice((0, 0, 5.0 * k)).save_as(folder / f"{k}.dcm", enforce_file_format=True)
-    victim = folder / "1.dcm"
-    victim.write_bytes(mutated(data, victim.read_bytes(), first=132))
+        (folder / f"{k}.dcm").write_bytes(originals[f"plain {k}"])
+    (folder / "1.dcm").write_bytes(mutated(data, originals["plain 1"], first=132))
     is_read(folder)
 
 
 def dicom_tags(data: st.DataObject, folder: Path, originals: dict[str, bytes]) -> None:
     """The same change in one slice, or in all, so that they still agree with each other."""
     victims = data.draw(st.sampled_from([[1], [0, 1, 2]]))
+    changed = retagged(data, *elements(originals["plain 1"]))
+    place = {k: position(originals[f"plain {k}"]) for k in range(3)}
     for k in range(3):
-        ct_slice((0, 0, 5.0 * k)).save_as(folder / f"{k}.dcm", enforce_file_format=True)
-    start, items = elements(folder / "1.dcm")
-    changed = retagged(data, start, items)
-    for k in victims:
-        position = struct.pack("<HH", 0x0020, 0x0032)
-        own = elements(folder / f"{k}.dcm")[1]
-        at = next(encoded(*item, 0) for item in own if item[0] == 0x00200032)
-        one = next(encoded(*item, 0) for item in items if item[0] == 0x00200032)
-        (folder / f"{k}.dcm").write_bytes(changed.replace(one, at) if position in changed else changed)
+        (folder / f"{k}.dcm").write_bytes(changed.replace(place[1], place[k]) if k in victims else originals[f"plain {k}"])
     is_read(folder)
 
 
 def enhanced(data: st.DataObject, folder: Path, originals: dict[str, bytes]) -> None:
-    path = folder / "x.dcm"
-    enhanced_ct(np.zeros((4, 8, 9), dtype=np.int16), [(0, 0, 5.0 * k) for k in range(4)]).save_as(path, enforce_file_format=True)
+    path, whole = folder / "x.dcm", originals["enhanced"]
     if data.draw(st.booleans()):
-        path.write_bytes(retagged(data, *elements(path)))
+        path.write_bytes(retagged(data, *elements(whole)))
     else:
         # The pixels are half of the file, and no news.
-        whole = path.read_bytes()
         path.write_bytes(mutated(data, whole[: -4 * 8 * 9 * 2], first=132) + whole[-4 * 8 * 9 * 2 :])
     is_read(path)
 
@@ -304,7 +305,7 @@ def test_before_they_are_mutated_all_files_are_read(tmp_path, originals):
         (tmp_path / name.split()[0] / f"{name}{suffix}").write_bytes(content)
         if suffix != ".dcm":
             assert is_read(tmp_path / name.split()[0] / f"{name}{suffix}"), name
-    assert all(is_read(tmp_path / name) for name in COMPRESSIONS)
+    assert all(is_read(tmp_path / name) for name in ("plain", "enhanced", *COMPRESSIONS))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
