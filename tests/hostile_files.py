@@ -207,6 +207,16 @@ def wrong_element_length(folder):
     return damaged(folder, change)
 
 
+def wrong_class_length(folder):
+    """The class of the image swallows all that follows it, and the file would be no CT image any more."""
+
+    def change(whole):
+        at = whole.index(b"\x08\x00\x16\x00UI") + 6
+        return whole[:at] + b"\x00\x02" + whole[at + 2 :]
+
+    return damaged(folder, change)
+
+
 def truncated_pixels(folder):
     return damaged(folder, lambda whole: whole[:-200])
 
@@ -402,6 +412,7 @@ EXPECTED = {
     an_endless_text: "header_too_large",
     an_element_without_end: "header_too_large",
     wrong_element_length: "damaged_file",
+    wrong_class_length: "damaged_file",
     truncated_pixels: "damaged_file",
     truncated_compressed_pixels: "compressed",
     jpeg2000_that_claims_more: "compressed",

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ..hashing import file_sha256
-from .files import study_files
+from .files import not_readable, study_files
 
 
 def content_sha256(path: Path, series_uid: str | None = None) -> str:
@@ -16,12 +16,16 @@ def content_sha256(path: Path, series_uid: str | None = None) -> str:
     """
     path = Path(path)
     files = study_files(path)
-    if path.is_file():
-        content = file_sha256(path)
-    else:
-        named = {file.relative_to(path).as_posix(): file for file in files}
-        digest = hashlib.sha256()
-        for name in sorted(named):
-            digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(file_sha256(named[name])))
-        content = digest.hexdigest()
+    try:
+        content = file_sha256(path) if path.is_file() else _folder_sha256(path, files)
+    except OSError as error:
+        raise not_readable() from error
     return content if series_uid is None else hashlib.sha256(f"{content}\0{series_uid}".encode()).hexdigest()
+
+
+def _folder_sha256(folder: Path, files: list[Path]) -> str:
+    named = {file.relative_to(folder).as_posix(): file for file in files}
+    digest = hashlib.sha256()
+    for name in sorted(named):
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(file_sha256(named[name])))
+    return digest.hexdigest()

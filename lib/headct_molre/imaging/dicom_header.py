@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
-from pydicom.tag import Tag
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import StudyRefused
 from .bounded import BoundedFile
@@ -20,7 +24,7 @@ from .limits import MAX_HEADER_BYTES, MAX_HEADER_READS
 CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
-PLAIN_SYNTAXES = {pydicom.uid.ImplicitVRLittleEndian, pydicom.uid.ExplicitVRLittleEndian, pydicom.uid.ExplicitVRBigEndian}
+PLAIN_SYNTAXES = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
 PIXEL_DATA_MARKS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows", "Columns", "SamplesPerPixel",
@@ -32,6 +36,7 @@ KEYWORDS = [
 ]  # fmt: skip
 # Overlay planes of old scanners lie in the unused high bits of the pixels; their tags say in which.
 OVERLAY_TAGS = [(group, element) for group in range(0x6000, 0x6020, 2) for element in (0x0100, 0x0102)]
+SERIES_TAG = Tag("SeriesInstanceUID")
 TAGS = [*map(Tag, KEYWORDS), *map(Tag, OVERLAY_TAGS)]
 
 # pydicom's warnings quote the values that they find odd; those can be identifiers and would end in a log.
@@ -48,7 +53,7 @@ class Header:
 
     path: Path
     tags: pydicom.Dataset
-    syntax: pydicom.uid.UID
+    syntax: UID
     pixels_at: int
     frame: int = 0
 
@@ -99,6 +104,11 @@ class Header:
         return "localizer" if image_type & {"LOCALIZER", "SCOUT", "TOPOGRAM"} else "ct"
 
     @property
+    def is_plausible(self) -> bool:
+        """Whether class and modality are such words at all."""
+        return bool(re.fullmatch(r"[0-9.]+", self.text("SOPClassUID")) and re.fullmatch(r"[A-Z]{0,16}", self.text("Modality").upper()))
+
+    @property
     def normal(self) -> np.ndarray | None:
         """Unit normal (3,) of the slice plane in LPS; None where ImageOrientationPatient is absent or not two orthogonal units."""
         cosines = self.numbers("ImageOrientationPatient", 6)
@@ -144,28 +154,40 @@ def read_headers(files: list[Path]) -> list[Header]:
 
 def _read(path: Path) -> list[Header]:
     with BoundedFile(path, MAX_HEADER_BYTES, MAX_HEADER_READS) as file:
-        tags = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS, force=True)
+        # Contours and segmentations have long headers, of which no more than the series is of use.
+        tags = read_partial(cast(BinaryIO, file), stop_when=_is_behind_series, specific_tags=TAGS, force=True)
+        first = Header(path, tags, ImplicitVRLittleEndian, 0)
+        meta = tags.file_meta if hasattr(tags, "file_meta") else {}
+        classes = {first.text("SOPClassUID"), str(meta.get("MediaStorageSOPClassUID", ""))}
+        if DIRECTORY_CLASS in classes:
+            return []
+        if len(tags) == 0:
+            raise ValueError("no element that an image has")
+        if first.kind != "ct" and not classes & CT_CLASSES:
+            return [first]
+        file.seek(0)
+        tags = pydicom.dcmread(cast(BinaryIO, file), stop_before_pixels=True, specific_tags=TAGS, force=True)
         # pydicom steps back to the pixel data element, or stands at the end of the file.
         pixels_at = file.tell()
         has_pixels = file.read(4) in PIXEL_DATA_MARKS
-    meta = tags.file_meta if hasattr(tags, "file_meta") else {}
-    if str(meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY_CLASS:
-        return []
-    if len(tags) == 0:
-        raise ValueError("no element that an image has")
-    if not has_pixels and str(tags.get("SOPClassUID", "")) in CT_CLASSES:
+    header = Header(path, tags, UID(str(meta.get("TransferSyntaxUID") or _guessed_syntax(tags))), pixels_at)
+    if classes & CT_CLASSES and not (has_pixels and header.is_plausible):
         # An element of wrong length has swallowed others; left out, the slice would be a hole in the head.
-        raise ValueError("a CT image without pixels")
-    syntax = pydicom.uid.UID(str(meta.get("TransferSyntaxUID") or _guessed_syntax(tags)))
-    frames = split_frames(tags)
-    return [Header(path, frame, syntax, pixels_at, number) for number, frame in enumerate(frames)]
+        raise ValueError("a CT image without pixels, class or modality")
+    if header.kind != "ct":
+        return [header]
+    return [replace(header, tags=frame, frame=number) for number, frame in enumerate(split_frames(tags))]
+
+
+def _is_behind_series(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag > SERIES_TAG
 
 
 def _guessed_syntax(tags: pydicom.Dataset) -> str:
     implicit, little = tags.original_encoding
     if implicit:
-        return str(pydicom.uid.ImplicitVRLittleEndian)
-    return str(pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian)
+        return str(ImplicitVRLittleEndian)
+    return str(ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
 def _looks_like_dicom(path: Path) -> bool:

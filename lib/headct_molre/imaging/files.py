@@ -23,7 +23,7 @@ def study_files(path: Path) -> list[Path]:
     except FileNotFoundError:
         raise _not_found() from None
     except (OSError, ValueError) as error:  # a loop of links, no permission, a name with a zero byte
-        raise _not_readable() from error
+        raise not_readable() from error
     if not stat.S_ISDIR(mode):
         _check_regular(mode)
         _check_bytes(root.stat().st_size)
@@ -31,7 +31,7 @@ def study_files(path: Path) -> list[Path]:
     try:
         return sorted(_walk(root))
     except OSError as error:
-        raise _not_readable() from error
+        raise not_readable() from error
 
 
 def _walk(root: Path) -> list[Path]:
@@ -79,5 +79,6 @@ def _not_found() -> NotFound:
     return NotFound("study_not_found", "There is no file or folder at this path.", field="path")
 
 
-def _not_readable() -> StudyRefused:
+def not_readable() -> StudyRefused:
+    """The refusal of what exists and cannot be opened."""
     return StudyRefused("not_readable", "A file or folder of this study cannot be opened. Check its permissions and links.")

@@ -8,7 +8,7 @@ from ..errors import HeadCTError, InvalidRequest, StudyRefused
 from .archive import unpacked_archive
 from .content import content_sha256 as content_sha256
 from .dicom import read_dicom
-from .files import study_files
+from .files import not_readable, study_files
 from .formats import HEADER_SUFFIX, SUPPORTED, study_suffix
 from .metaimage import read_metaimage
 from .nifti import read_nifti
@@ -31,6 +31,8 @@ def read_study(path: Path, series_uid: str | None = None) -> Volume:
         return _read(Path(path), series_uid)
     except HeadCTError:
         raise
+    except PermissionError as error:
+        raise not_readable() from error
     except MemoryError as error:
         raise StudyRefused("too_large", "The study does not fit into memory. Send one series of the head.") from error
     except RecursionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom import dcmread
 
 from headct_molre.errors import NotFound
 from headct_molre.imaging.read import read_study
@@ -39,3 +40,17 @@ def test_the_head_series_with_the_largest_coverage_is_read(write_slice, tmp_path
     assert read_study(tmp_path, series_uid="1.2.3").hu[0, 0, 0] == 3
     with pytest.raises(NotFound):
         read_study(tmp_path, series_uid="1.2.9")
+
+
+def test_what_is_no_ct_may_have_any_header(write_slice, tmp_path):
+    """A film of a reformat and a segmentation beside the series: neither has what a slice needs, and neither is read."""
+    for k in range(3):
+        write_slice(f"{k}", (0, 0, 5.0 * k))
+    write_slice("film", (0, 0, 99), NumberOfFrames=50, SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2")
+    write_slice("segments", (0, 0, 99), Modality="SEG", SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", NumberOfFrames=90_000)
+    for name in ("film", "segments"):
+        dataset = dcmread(tmp_path / "series" / name)
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.save_as(tmp_path / "series" / name)
+    volume = read_study(tmp_path)
+    assert (volume.hu.shape[0], volume.facts["skipped_images"]) == (3, 2)
