@@ -217,6 +217,16 @@ def wrong_class_length(folder):
     return damaged(folder, change)
 
 
+def modality_that_swallows_the_next(folder):
+    """The modality takes in exactly the patient's name; all else is in order, and the slice would be no CT any more."""
+
+    def change(whole):
+        at = whole.index(b"\x08\x00\x60\x00CS") + 6
+        return whole[:at] + struct.pack("<H", 2 + 8 + len("SECRET^NAME ")) + whole[at + 2 :]
+
+    return damaged(folder, change)
+
+
 def truncated_pixels(folder):
     return damaged(folder, lambda whole: whole[:-200])
 
@@ -413,6 +423,7 @@ EXPECTED = {
     an_element_without_end: "header_too_large",
     wrong_element_length: "damaged_file",
     wrong_class_length: "damaged_file",
+    modality_that_swallows_the_next: "damaged_file",
     truncated_pixels: "damaged_file",
     truncated_compressed_pixels: "compressed",
     jpeg2000_that_claims_more: "compressed",
