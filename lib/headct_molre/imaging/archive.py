@@ -7,7 +7,6 @@ import os
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +32,9 @@ def unpacked_archive(path: Path) -> Iterator[Path]:
         try:
             with _opened(path) as archive:
                 _unpack(archive, path.stat().st_size, folder)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
+        except StudyRefused:
+            raise
+        except Exception as error:  # zipfile raises many types on damaged lists of contents
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StudyRefused("no_disk_space", "The archive does not fit into the temporary folder. Send one series.") from error
             raise _damaged() from error

@@ -84,6 +84,16 @@ def test_names_that_are_one_on_some_disks_are_refused(tmp_path):
     assert refusal(tmp_path / "study.zip").code == "unsafe_archive"
 
 
+def test_an_entry_without_a_name_is_damage(tmp_path):
+    path = zipped(tmp_path / "study.zip", {"a": b"1"})
+    entry = path.read_bytes().rindex(b"PK\x01\x02")
+    whole = bytearray(path.read_bytes())
+    # The name of one letter becomes a comment of one letter.
+    whole[entry + 28], whole[entry + 32] = 0, 1
+    path.write_bytes(whole)
+    assert refusal(path).code == "damaged_archive"
+
+
 def test_encrypted_and_rarely_packed_archives_are_refused(tmp_path):
     path = zipped(tmp_path / "study.zip", {"a.nii": b"x" * 1000}, zipfile.ZIP_LZMA)
     assert refusal(path).code == "unsupported_archive"
