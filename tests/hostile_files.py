@@ -45,9 +45,9 @@ ElementDataFile = {data}
 """
 
 
-def nifti_header(sizes: tuple[int, int, int], voxel_offset: float = 352.0) -> bytes:
+def nifti_header(sizes: tuple[int, int, int], dtype: type = np.int16, voxel_offset: float = 352.0) -> bytes:
     header = nib.Nifti1Header()
-    header.set_data_dtype(np.int16)
+    header.set_data_dtype(dtype)
     header.set_data_shape(sizes)
     header.set_sform(np.eye(4), code=1)
     header["vox_offset"], header["magic"] = voxel_offset, b"n+1"
