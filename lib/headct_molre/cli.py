@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="start the MONAI Label server with this project's app")
-    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of NIfTI, NRRD or DICOM studies")
+    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of studies: volume files, zips, DICOM folders")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--models", default="demo", help="comma separated model names, or all")
@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     predict = commands.add_parser("predict", help="classify one study without a server")
-    predict.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
+    predict.add_argument("path", type=Path, help="DICOM folder, zip, NIfTI, NRRD, MetaImage or multi-frame DICOM file")
+    predict.add_argument("--series", metavar="UID", help="SeriesInstanceUID of the DICOM series to read; chosen by rule if not given")
     predict.add_argument("--model", default="demo")
     predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
     predict.add_argument("--device", help="cpu, cuda or cuda:0; chosen by itself if not given")
@@ -97,7 +98,7 @@ def _predict(options: argparse.Namespace) -> int:
         _check_output(options.json, "json")
     cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
     prepared = None if options.no_cache else _prepared_cache()
-    prediction = Predictor(options.model, options.device, cache, prepared).predict(options.path, study_id(options.path))
+    prediction = Predictor(options.model, options.device, cache, prepared).predict(options.path, study_id(options.path), options.series)
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
         return 0

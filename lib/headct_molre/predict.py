@@ -17,6 +17,7 @@ from .data.prepared_cache import PreparedCache, cached_prepare
 from .errors import HeadCTError, InvalidRequest
 from .findings import finding_keys, positions
 from .imaging.content import content_sha256
+from .imaging.formats import study_suffix
 from .models.checkpoint import load_card
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
@@ -43,22 +44,25 @@ class Predictor:
         self._lock = threading.Lock()
         self._loaded: tuple[HeadCTClassifier, BackboneSpec] | None = None
 
-    def predict(self, path: Path, study: str) -> Prediction:
-        """Classify the study at `path` (DICOM folder, NIfTI or NRRD). Raises StudyRefused where the gate refuses it."""
+    def predict(self, path: Path, study: str, series_uid: str | None = None) -> Prediction:
+        """Classify the study at `path`, whatever `read_study` reads; `series_uid` picks one of its DICOM series.
+
+        Raises what `read_study` raises, and StudyRefused where the gate refuses the study.
+        """
         started = time.perf_counter()
-        content = content_sha256(path)
+        content = content_sha256(path, series_uid)
         if self.cache is not None and (cached := self.cache.get(content, self.card)) is not None:
             milliseconds = _milliseconds(started)
             return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})
         with self._lock:
-            prediction = self._predict(path, study, content, started)
+            prediction = self._predict(path, study, series_uid, content, started)
         if self.cache is not None:
             self.cache.put(content, prediction)
         return prediction
 
-    def _predict(self, path: Path, study: str, content: str, started: float) -> Prediction:
+    def _predict(self, path: Path, study: str, series_uid: str | None, content: str, started: float) -> Prediction:
         device = self._checked_device()
-        study_images = cached_prepare(path, None, self.prepared, content)
+        study_images = cached_prepare(path, series_uid, self.prepared, content)
         timing = dict(study_images.timing_ms)
         mark = time.perf_counter()
         classifier, spec = self._load(device)
@@ -155,8 +159,7 @@ def build_prediction(
 def study_id(path: Path) -> str:
     """A study id from a file or folder name, with what an id may not hold replaced."""
     name = path.resolve().name
-    for extension in (".nii.gz", ".nii", ".nrrd"):
-        name = name.removesuffix(extension)
+    name = name[: -len(study_suffix(name) or "") or None]
     cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")[:128]
     return cleaned or "study"
 

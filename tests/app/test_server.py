@@ -11,9 +11,12 @@ import sys
 import threading
 import time
 import uuid
+import zlib
 from pathlib import Path
 
 import httpx
+import nibabel as nib
+import numpy as np
 import pytest
 
 from headct_molre.data.phantom import write_cohort
@@ -190,6 +193,38 @@ def test_a_study_goes_from_upload_to_prediction_to_submission(http, server, fold
         (server.studies / "walked.nii.gz").unlink(missing_ok=True)
 
 
+def metaimage(nifti: Path) -> bytes:
+    """A NIfTI file as MetaImage; not by SimpleITK, which writes no tilted volume."""
+    image = nib.load(nifti)
+    affine = np.diag([-1, -1, 1, 1]) @ image.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    matrix = (affine[:3, :3] / spacing).T
+    header = {"ObjectType": "Image", "NDims": 3, "CompressedData": "True", "TransformMatrix": matrix, "Offset": affine[:3, 3]}
+    header |= {"ElementSpacing": spacing, "DimSize": image.shape, "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL"}
+    lines = [f"{key} = {value if isinstance(value, int | str) else ' '.join(map(str, np.ravel(value)))}\n" for key, value in header.items()]
+    return "".join(lines).encode() + zlib.compress(np.asarray(image.dataobj).astype("<i2").tobytes(order="F"), 1)
+
+
+def test_a_zipped_series_and_a_metaimage_are_studies_like_any_other(http, server, folder):
+    scan = shared_ct("ge_human_tilt")
+    zipped = shutil.make_archive(str(folder / "ge"), "zip", scan)
+    session = http.put("/session/?uncompress=true", files={"files": ("series.zip", Path(zipped).read_bytes())}).json()["session_id"]
+    answer = http.post("/infer/demo", params={"session_id": session, "output": "json"})
+    assert answer.status_code == 200, answer.text
+    assert Prediction.model_validate_json(answer.content).quality.facts["tilt_degrees"] == pytest.approx(18.5, abs=0.01)
+
+    (folder / "x.mha").write_bytes(metaimage(folder / "elsewhere" / "phantom-0001.nii.gz"))
+    try:
+        assert http.put("/datastore/image", files={"file": ("meta.mha", (folder / "x.mha").read_bytes())}).json() == {"image": "meta"}
+        assert http.get("/headct/studies/meta").json()["format"] == "metaimage"
+        stored = Prediction.model_validate_json(http.post("/infer/demo", params={"image": "meta"}).content)
+    finally:
+        (server.studies / "meta.mha").unlink(missing_ok=True)
+    alone = Predictor("demo", device="cpu").predict(folder / "elsewhere" / "phantom-0001.nii.gz", "meta")
+    expected = [finding.probability for finding in alone.findings]
+    assert [finding.probability for finding in stored.findings] == pytest.approx(expected, abs=1e-4)
+
+
 def test_uploads_are_no_studies_and_leave_nothing_behind(http, server, folder):
     """A reader may call a study "upload"; what was shown for somebody's upload was not shown for it."""
     volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
@@ -288,7 +323,8 @@ REFUSALS = [
     ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
     ("GET", "/datastore/dataset", {}, 405, "not_supported"),
     ("GET", "/headct/studies/unknown/submissions", {}, 404, "unknown_study"),
-    ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.zip", b"")}}, 422, "unsupported_archive"),
+    ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.nii.gz", b"")}}, 422, "unsupported_archive"),
+    ("PUT", "/datastore/image?image=x", {"files": {"file": ("x.mhd", b"")}}, 422, "unsupported_format"),
     ("GET", "/session/%2e%2e", {}, 404, "unknown_session"),
     ("GET", f"/session/{uuid.UUID(int=0)}?image=true", {}, 404, "unknown_session"),
     ("PUT", "/model/demo", {"files": {"file": ("x.pt", b"")}}, 403, "disabled"),

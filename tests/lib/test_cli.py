@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from headct_molre.cli import main
 from headct_molre.data.phantom import make_phantom, write_study
@@ -69,6 +70,15 @@ def test_without_a_volume_there_is_no_picture(tmp_path, capsys):
     assert main(["look", str(shared_ct("head_mr")), "--png", str(tmp_path / "look.png")]) == 2
     assert "[wrong_modality]" in capsys.readouterr().err
     assert not (tmp_path / "look.png").exists()
+
+
+def test_a_series_is_asked_for_by_its_uid(capsys):
+    path = shared_ct("philips_phantom")
+    assert main(["predict", str(path), "--series", "1.2.3"]) == 2
+    assert "[series_not_found]" in capsys.readouterr().err
+    uid = str(dcmread(next((path / "tilt_minus_18_5").iterdir()), stop_before_pixels=True).SeriesInstanceUID)
+    assert main(["predict", str(path), "--series", uid]) == 2
+    assert "[partial_coverage]" in capsys.readouterr().err  # of the ten slices asked for, not of the series that the rule chooses
 
 
 def test_models_lists_what_can_be_used_and_why_not(capsys):

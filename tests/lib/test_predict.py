@@ -190,7 +190,8 @@ def test_a_gpu_that_is_not_there_is_named(phantom):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("CT head.nii.gz", "CT-head"), ("..hidden.nrrd", "hidden"), ("Müller", "M-ller"), ("___", "study")]
+    ("name", "expected"),
+    [("CT head.nii.gz", "CT-head"), ("..hidden.nrrd", "hidden"), ("Müller", "M-ller"), ("___", "study"), ("A.ZIP", "A"), (".mha", "study")],
 )
 def test_study_ids_are_safe(tmp_path, name, expected):
     assert study_id(tmp_path / name) == expected

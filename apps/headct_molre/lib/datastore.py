@@ -1,7 +1,8 @@
 """MONAI Label's Datastore: images in the studies folder, labels derived from the submissions in the StudyStore.
 
-A study is a file <id>.nii.gz, .nii or .nrrd, or a direct sub-folder <id> with DICOM files. The folder is read whenever
-it is listed, so a study is there once its file is. Nothing here changes or removes what is stored.
+A study is a file <id> with one of the library's suffixes (NIfTI, NRRD, MetaImage, a multi-frame DICOM file, a zip), or a direct
+sub-folder <id> with DICOM files. The folder is read whenever it is listed, so a study is there once its file is. Nothing here
+changes or removes what is stored.
 """
 
 import itertools
@@ -18,9 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError, InvalidRequest, NotFound
+from headct_molre.imaging import formats
 from headct_molre.schema import StudyId, Submission
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 _STUDY_ID = TypeAdapter(StudyId)
 _ADDING = threading.Lock()
 
@@ -46,11 +47,11 @@ def checked_info(info: Any) -> dict[str, Any]:
 
 
 def study_suffix(file_name: str) -> str:
-    """The suffix of a volume file. Raises InvalidRequest `unsupported_format`."""
-    for suffix in SUFFIXES:
-        if file_name.lower().endswith(suffix):
-            return suffix
-    raise InvalidRequest("unsupported_format", f"A study is a file {', '.join(SUFFIXES)} or a folder of DICOM files.", field="file")
+    """The suffix of a file that is a study. Raises InvalidRequest `unsupported_format`."""
+    suffix = formats.study_suffix(file_name)
+    if suffix is None:
+        raise InvalidRequest("unsupported_format", f"A study is one file ({', '.join(formats.STUDY_SUFFIXES)}). Send that.", field="file")
+    return suffix
 
 
 class HeadCTDatastore(Datastore):
@@ -84,7 +85,7 @@ class HeadCTDatastore(Datastore):
     def get_image_uri(self, image_id: str) -> str:
         """The path of a study's file or DICOM folder. Raises InvalidRequest, NotFound `unknown_study`."""
         study = checked_study(image_id)
-        for path in (*(self._folder / f"{study}{suffix}" for suffix in SUFFIXES), self._folder / study):
+        for path in (*(self._folder / f"{study}{suffix}" for suffix in formats.STUDY_SUFFIXES), self._folder / study):
             if _study_of(path) == study and self._inside(path):
                 return str(path)
         raise NotFound("unknown_study", "There is no study with this id; /headct/studies lists them.", field="study")
@@ -224,7 +225,7 @@ def _study_of(path: Path) -> str | None:
     """The id of the study that a path holds, None where it holds none."""
     if path.is_dir():
         return path.name if not path.name.startswith(".") and _holds_dicom(path) else None
-    for suffix in SUFFIXES:
+    for suffix in formats.STUDY_SUFFIXES:
         if path.name.endswith(suffix) and path.is_file():
             return path.name.removesuffix(suffix)
     return None

@@ -39,9 +39,12 @@ class PreparedCache:
         self.folder = folder
         self.limit_bytes = limit_bytes
 
-    def get(self, content: str, series_uid: str | None = None) -> PreparedStudy | None:
-        """The study of this content (SHA-256) and DICOM series, or None. A damaged entry counts as absent and is removed."""
-        key = _key(content, series_uid)
+    def get(self, content: str) -> PreparedStudy | None:
+        """The study of this content (`content_sha256`, the choice of a series included), or None.
+
+        A damaged entry counts as absent and is removed.
+        """
+        key = _key(content)
         path = self.folder / f"{key}{ENTRY}"
         try:
             study = decode(key, path.read_bytes())
@@ -58,9 +61,9 @@ class PreparedCache:
             os.utime(path)
         return study
 
-    def put(self, content: str, series_uid: str | None, study: PreparedStudy) -> None:
+    def put(self, content: str, study: PreparedStudy) -> None:
         """Store an accepted study, then remove the least recently used ones above the limit."""
-        key = _key(content, series_uid)
+        key = _key(content)
         data = encode(key, study)
         if len(data) > self.limit_bytes:
             return
@@ -113,7 +116,7 @@ def cached_prepare(
 ) -> PreparedStudy:
     """`imaging.pipeline.prepare_study` behind a cache: looked up by content, else prepared and stored.
 
-    `content` is `content_sha256(path)` where the caller has it already. Raises what `prepare_study` raises; a refusal is never
+    `content` is `content_sha256(path, series_uid)` where the caller has it already. Raises what `prepare_study` raises; a refusal is never
     stored. `timing_ms` of a study that was found is {prepared_cache}.
     """
     from ..imaging.pipeline import PreparedStudy, prepare_study
@@ -121,19 +124,18 @@ def cached_prepare(
     if cache is None:
         return prepare_study(path, series_uid)
     started = time.perf_counter()
-    content = content_sha256(path) if content is None else content
-    if (found := cache.get(content, series_uid)) is not None:
+    content = content_sha256(path, series_uid) if content is None else content
+    if (found := cache.get(content)) is not None:
         return PreparedStudy(found.prepared, found.quality, {"prepared_cache": round((time.perf_counter() - started) * 1000, 3)})
     study = prepare_study(path, series_uid)
     # A folder that is still being copied changes between the hash and the reading; what was read is then not what was hashed.
-    if content_sha256(path) == content:
-        cache.put(content, series_uid, study)
+    if content_sha256(path, series_uid) == content:
+        cache.put(content, study)
     return study
 
 
-def _key(content: str, series_uid: str | None) -> str:
-    parts = (content, "no series" if series_uid is None else f"series {series_uid}", PREPARATION_VERSION, MAGIC.hex())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _key(content: str) -> str:
+    return hashlib.sha256("\n".join((content, PREPARATION_VERSION, MAGIC.hex())).encode()).hexdigest()
 
 
 def _remove(path: Path) -> None:

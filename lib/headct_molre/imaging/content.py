@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
-from ..errors import NotFound
 from ..hashing import file_sha256
+from .files import not_readable, study_files
 
 
-def content_sha256(path: Path) -> str:
+def content_sha256(path: Path, series_uid: str | None = None) -> str:
     """SHA-256 of a file's bytes, or of a folder's sorted relative names, each with the hash of its bytes.
 
-    Raises NotFound for a missing path.
+    With `series_uid`, the hash of that choice within the content. Raises what `study_files` raises.
     """
     path = Path(path)
-    if not path.exists():
-        raise NotFound("study_not_found", "There is no file or folder at this path.", field="path")
-    if path.is_file():
-        return file_sha256(path)
-    files = {
-        (Path(parent) / name).relative_to(path).as_posix(): Path(parent) / name
-        for parent, _, names in os.walk(path)
-        for name in names
-        if (Path(parent) / name).is_file()
-    }
+    files = study_files(path)
+    try:
+        content = file_sha256(path) if path.is_file() else _folder_sha256(path, files)
+    except OSError as error:
+        raise not_readable() from error
+    return content if series_uid is None else hashlib.sha256(f"{content}\0{series_uid}".encode()).hexdigest()
+
+
+def _folder_sha256(folder: Path, files: list[Path]) -> str:
+    named = {file.relative_to(folder).as_posix(): file for file in files}
     digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(file_sha256(files[name])))
+    for name in sorted(named):
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(file_sha256(named[name])))
     return digest.hexdigest()

@@ -1,34 +1,53 @@
-"""A DICOM series to a Volume in Hounsfield units: decode, pad, order by position, keep the tilt as shear, even out the steps."""
+"""A DICOM series to a Volume in Hounsfield units: order by position, keep the tilt as shear, pad, even out the steps."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import pydicom
-import SimpleITK as sitk  # noqa: N813 - the name that every imaging text uses
 from pydicom.config import disable_value_validation
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ..errors import StudyRefused
-from .dicom_header import Header, choose_series, describes_contrast, read_headers
-from .geometry import AIR_HU, LPS_TO_RAS, Facts, check_size, make_volume, tilt_degrees
-from .stack import SAME_POSITION_MM, Stack, count_missing, disagreeing_tags, even_step, is_even, resample_even, stack_slices
+from .dicom_header import Header, read_headers
+from .dicom_pixels import bits_stored, damaged_pixels, has_overlay_bits, masks_high_bits, scale, stored_slices, within_bits
+from .dicom_series import choose_series, describes_contrast
+from .geometry import LPS_TO_RAS, Canvas, Facts, check_size, tilt_degrees
+from .hounsfield import AIR_HU, LOWEST_HU, held_dtype, to_hu
+from .limits import MAX_VOLUME_BYTES
+from .stack import (
+    SAME_POSITION_MM,
+    Stack,
+    count_missing,
+    disagreeing_tags,
+    even_targets,
+    interpolated,
+    is_even,
+    stack_slices,
+    without_repeats,
+)
 from .volume import Volume
 
 NO_CONTRAST = {"", "NO", "NONE", "N", "0", "WITHOUT", "UNKNOWN", "NOT APPLICABLE", "NA", "N/A"}
+# Rows, Columns, PixelSpacing in mm, ImageOrientationPatient: by how much images of one stack may differ.
+PLANE_TOLERANCE = np.array([0.0] * 2 + [1e-3] * 2 + [5e-3] * 6)
+ALWAYS_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
 AGE_CAP_YEARS = 90.0
 
 
-def read_dicom(path: Path, series_uid: str | None = None) -> Volume | None:
-    """The head series below `path` as a Volume, or None where there is no DICOM file at all.
+def read_dicom(files: list[Path], series_uid: str | None = None) -> Volume | None:
+    """The head series among `files` as a Volume, or None where there is no DICOM file at all.
 
     Slice positions decide about order, spacing and tilt. The tilt stays in the affine as exact shear; an uneven stack is
-    interpolated along the slice axis (see stack.even_step). Raises StudyRefused with the reason, NotFound for `series_uid`.
+    interpolated along the slice axis (see stack.even_step). Hounsfield units are stored value x slope + intercept, whatever
+    PhotometricInterpretation says about black and white on a screen: a MONOCHROME1 image is not inverted. Raises StudyRefused
+    with the reason, NotFound for `series_uid`.
     """
-    # pydicom's warnings quote the values that they find odd; those can be identifiers and would end in a log.
     with disable_value_validation():
-        headers = read_headers(path)
+        headers = read_headers(files)
         return _read_series(headers, series_uid) if headers else None
 
 
@@ -37,68 +56,108 @@ def _read_series(headers: list[Header], series_uid: str | None) -> Volume:
     chosen = choose_series(headers, series_uid)
     slices = _largest_stack(chosen)
     if len(slices) < 2:
-        raise StudyRefused("not_a_volume", "The series has a single slice. The models read whole head CT volumes.")
+        raise StudyRefused("not_a_volume", "The series has a single slice. The models read whole head CT volumes. Send the whole series.")
     rows, columns, spacing = _grid(slices[0])
-    check_size((len(slices), rows, columns))
+    dtype = np.result_type(*{held_dtype(np.dtype(np.int16), *scale(header)) for header in slices})
+    check_size((len(slices), rows, columns), dtype.itemsize)
     normal, cosines = slices[0].normal, slices[0].numbers("ImageOrientationPatient", 6)
     if normal is None or cosines is None:
         raise _no_position()
     positions = np.array([header.numbers("ImagePositionPatient", 3) for header in slices])
-    stack = stack_slices(positions, normal, float(spacing.max()))
-    hu = np.stack([_decode(slices[index], rows, columns) for index in stack.order])
-    hu, stack = _drop_duplicates(hu, stack, [slices[index] for index in stack.order])
-    slices = [slices[index] for index in stack.order]
+    every = stack_slices(positions, normal, float(spacing.max()))
+    stack = without_repeats(every)
+    distinct = [slices[index] for index in stack.order]
 
     affine = np.eye(4)
-    affine[:3, 0] = stack.direction
+    affine[:3, 0] = stack.direction * (stack.distance[-1] / (len(distinct) - 1))
     affine[:3, 1] = cosines[3:] * spacing[0]
     affine[:3, 2] = cosines[:3] * spacing[1]
     affine[:3, 3] = stack.origin
-    facts = _facts(slices, stack, normal, tilt_degrees(affine))
-    facts["skipped_images"] = len(headers) - len(slices)
-    step = stack.distance[-1] / (len(slices) - 1)
-    facts["resampled"] = not is_even(stack.distance)
-    if facts["resampled"]:
-        wished = even_step(stack.gaps)
-        check_size((int(stack.distance[-1] / wished) + 2, rows, columns))
-        hu, step = resample_even(hu, stack.distance, wished)
-    affine[:3, 0] *= step
-    return make_volume(hu, LPS_TO_RAS @ affine, facts)
+    facts = _facts(distinct, stack, normal, tilt_degrees(affine))
+    facts["skipped_images"] = len(headers) - len(distinct)
+    targets = None if is_even(stack.distance) else even_targets(stack, most=MAX_VOLUME_BYTES // (rows * columns * 4))
+    facts["resampled"] = targets is not None
+    count = len(distinct)
+    if targets is not None:
+        count, dtype = len(targets.below), np.dtype(np.float32)
+        affine[:3, 0] = stack.direction * targets.step
+    canvas = Canvas((count, rows, columns), LPS_TO_RAS @ affine, dtype)
+    ordered = [slices[index] for index in every.order]
+    with closing(_hu_slices(ordered, (rows, columns))) as images:
+        once = _once(images, ordered, every.distance)
+        for index, hu in enumerate(once if targets is None else interpolated(once, targets)):
+            canvas.put(index, hu)
+    return canvas.volume(facts)
+
+
+def _hu_slices(headers: list[Header], shape: tuple[int, int]) -> Generator[np.ndarray]:
+    """Each image in HU (rows, columns), what lies outside the scanned field at -1000."""
+    mask_bits = masks_high_bits(headers)
+    with closing(stored_slices(headers)) as images:
+        for header, stored in zip(headers, images, strict=True):
+            if stored.shape != shape:
+                raise damaged_pixels()
+            hu = to_hu(stored, *scale(header))
+            padded = _padding(header, stored, hu)
+            if mask_bits or has_overlay_bits(header):
+                stored = within_bits(stored, bits_stored(header))
+                hu = to_hu(stored, *scale(header))
+                padded |= _padding(header, stored, hu)
+            outside = padded | (hu < LOWEST_HU)
+            yield np.where(outside, hu.dtype.type(AIR_HU), hu) if outside.any() else hu
+
+
+def _once(slices: Iterable[np.ndarray], headers: list[Header], distance: np.ndarray) -> Iterator[np.ndarray]:
+    """The slices without those that repeat another at its position; `distance` (n,) mm along the stack.
+
+    Raises StudyRefused `duplicate_uid` or `not_a_volume` where two slices at one position differ.
+    """
+    kept: np.ndarray | None = None
+    at = 0
+    for index, hu in enumerate(slices):
+        if kept is None or distance[index] - distance[at] >= SAME_POSITION_MM:
+            kept, at = hu, index
+            yield hu
+        elif not np.array_equal(hu, kept):
+            if headers[index].text("SOPInstanceUID") == headers[at].text("SOPInstanceUID") and headers[index].frame == headers[at].frame:
+                raise _duplicate_uid()
+            raise StudyRefused(
+                "not_a_volume",
+                "Several different slices lie at one position (perfusion, or two series under one UID). Send one series.",
+            )
 
 
 def _refuse_reused_uids(headers: list[Header]) -> None:
-    seen: dict[str, Header] = {}
+    seen: dict[tuple[str, int], Header] = {}
     for header in headers:
         uid = header.text("SOPInstanceUID")
         if not uid or header.kind != "ct":
             continue
-        other = seen.setdefault(uid, header)
+        other = seen.setdefault((uid, header.frame), header)
         if any(header.text(tag) != other.text(tag) for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows")):
             raise _duplicate_uid()
 
 
 def _largest_stack(headers: list[Header]) -> list[Header]:
     """The largest set of images of one series that share matrix, spacing and orientation."""
-    stacks: list[list[Header]] = []
-    for header in headers:
-        for stack in stacks:
-            if _same_plane(header, stack[0]):
-                stack.append(header)
-                break
-        else:
-            stacks.append([header])
-    largest = max(stacks, key=len)
-    if largest[0].normal is None or any(header.numbers("ImagePositionPatient", 3) is None for header in largest):
+    planes = np.array([_plane(header) for header in headers])
+    remaining, largest = np.arange(len(headers)), np.empty(0, dtype=int)
+    while len(remaining) > len(largest):
+        lead, others = planes[remaining[0]], planes[remaining]
+        same = ((np.abs(others - lead) <= PLANE_TOLERANCE) | (np.isnan(others) & np.isnan(lead))).all(axis=1)
+        largest = max(largest, remaining[same], key=len)
+        remaining = remaining[~same]
+    stack = [headers[index] for index in largest]
+    if stack[0].normal is None or any(header.numbers("ImagePositionPatient", 3) is None for header in stack):
         raise _no_position()
-    return largest
+    return stack
 
 
-def _same_plane(first: Header, second: Header) -> bool:
-    for tag, count, tolerance in (("Rows", 1, 0.0), ("Columns", 1, 0.0), ("PixelSpacing", 2, 1e-3), ("ImageOrientationPatient", 6, 5e-3)):
-        one, two = first.numbers(tag, count), second.numbers(tag, count)
-        if (one is None) != (two is None) or (one is not None and two is not None and np.abs(one - two).max() > tolerance):
-            return False
-    return True
+def _plane(header: Header) -> np.ndarray:
+    """Rows, Columns, PixelSpacing and ImageOrientationPatient (10,), not-a-number where absent."""
+    counts = {"Rows": 1, "Columns": 1, "PixelSpacing": 2, "ImageOrientationPatient": 6}
+    parts = [(header.numbers(keyword, count), count) for keyword, count in counts.items()]
+    return np.concatenate([np.full(count, np.nan) if values is None else values for values, count in parts])
 
 
 def _grid(header: Header) -> tuple[int, int, np.ndarray]:
@@ -108,58 +167,19 @@ def _grid(header: Header) -> tuple[int, int, np.ndarray]:
     return int(rows), int(columns), spacing
 
 
-def _decode(header: Header, rows: int, columns: int) -> np.ndarray:
-    """One slice (rows, columns) in HU, float32, padding at -1000."""
-    try:
-        dataset = pydicom.dcmread(header.path, force=True)
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        # Both are mandatory in a CT image. A default for one slice that lacks them would shift it by 1024 HU in silence.
-        slope, intercept = float(dataset.get("RescaleSlope", np.nan)), float(dataset.get("RescaleIntercept", np.nan))
-    except Exception as error:  # pydicom raises many types on damaged bytes
-        raise _damaged() from error
-    if not np.isfinite([slope, intercept]).all() or slope == 0:
-        raise StudyRefused(
-            "not_hu", "RescaleSlope or RescaleIntercept is missing or no usable number; the pixels cannot be read as Hounsfield units."
-        )
-    stored = _stored_values(dataset, header.path, slope, intercept)
-    if stored.shape != (rows, columns):
-        raise _damaged()
-    hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    hu[_padding(dataset, stored, hu)] = AIR_HU
-    return hu
-
-
-def _stored_values(dataset: pydicom.Dataset, path: Path, slope: float, intercept: float) -> np.ndarray:
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        return np.asarray(dataset.pixel_array)
-    except Exception as error:  # missing decoder, truncated pixels, contradictory header: pydicom has a type for each
-        if not syntax.is_compressed:
-            raise _damaged() from error
-    try:
-        # GDCM inside SimpleITK knows the codecs that pydicom needs plug-ins for, and applies slope and intercept itself.
-        decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except RuntimeError as error:
-        raise StudyRefused(
-            "compressed", f"The images are compressed as {syntax.name} and cannot be decoded here. Export them uncompressed."
-        ) from error
-    return np.round((decoded[0].astype(np.float64) - intercept) / slope)
-
-
-def _padding(dataset: pydicom.Dataset, stored: np.ndarray, hu: np.ndarray) -> np.ndarray:
+def _padding(header: Header, stored: np.ndarray, hu: np.ndarray) -> np.ndarray:
     """Mask (rows, columns) of the pixels outside the scanned field by PixelPaddingValue and PixelPaddingRangeLimit."""
     limits = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         try:
-            value = dataset.get(keyword)
+            value = header.tags.get(keyword)
             value = int.from_bytes(value[:2], "little") if isinstance(value, bytes) else int(value)
-        except (TypeError, ValueError):
+        except Exception:  # absent or malformed; pydicom converts on access and raises many types
             continue
         # Some writers give the tag the other signedness than the pixels.
-        if dataset.get("PixelRepresentation") == 1 and value > 32767:
+        if stored.dtype.kind == "i" and value > 32767:
             value -= 65536
-        elif dataset.get("PixelRepresentation") == 0 and value < 0:
+        elif stored.dtype.kind == "u" and value < 0:
             value += 65536
         limits.append(value)
     if not limits:
@@ -170,18 +190,6 @@ def _padding(dataset: pydicom.Dataset, stored: np.ndarray, hu: np.ndarray) -> np
     if mask.any() and hu[mask].max() > -500 and not corners.all():
         return np.zeros(stored.shape, dtype=bool)
     return mask
-
-
-def _drop_duplicates(hu: np.ndarray, stack: Stack, headers: list[Header]) -> tuple[np.ndarray, Stack]:
-    keep = [0]
-    for index in range(1, len(hu)):
-        if stack.distance[index] - stack.distance[keep[-1]] >= SAME_POSITION_MM:
-            keep.append(index)
-        elif not np.array_equal(hu[index], hu[keep[-1]]):
-            if headers[index].text("SOPInstanceUID") == headers[keep[-1]].text("SOPInstanceUID"):
-                raise _duplicate_uid()
-            raise StudyRefused("not_a_volume", "Several different slices lie at one position (perfusion, or two series under one UID).")
-    return hu[keep], Stack(order=stack.order[keep], distance=stack.distance[keep], origin=stack.origin, direction=stack.direction)
 
 
 def _facts(slices: list[Header], stack: Stack, normal: np.ndarray, tilt: float) -> Facts:
@@ -211,13 +219,13 @@ def _facts(slices: list[Header], stack: Stack, normal: np.ndarray, tilt: float) 
         "missing_slices": count_missing(stack.gaps),
         # Thickness alone says nothing: overlapping and sparse reconstructions are common.
         "conflicting_tag": next((tag for tag in against if tag != "slice_thickness"), None),
-        "contrast_tag": contrast not in NO_CONTRAST or None,
+        "contrast_tag": contrast not in NO_CONTRAST or bool(first.text("ContrastBolusAgentSequence")) or None,
         "contrast_described": describes_contrast(slices),
         "patient_age_years": _age_years(first.text("PatientAge")),
         "kernel": _plain(first.text("ConvolutionKernel")),
         "manufacturer": _plain(first.text("Manufacturer")),
         "kvp": first.number("KVP"),
-        "lossy_compression": first.text("LossyImageCompression") == "01",
+        "lossy_compression": first.text("LossyImageCompression") == "01" or first.syntax in ALWAYS_LOSSY,
     }
 
 
@@ -237,10 +245,6 @@ def _no_position() -> StudyRefused:
     return StudyRefused(
         "missing_geometry", "The images lack a valid ImagePositionPatient or ImageOrientationPatient. Export the original series again."
     )
-
-
-def _damaged() -> StudyRefused:
-    return StudyRefused("damaged_file", "The pixels of at least one image are damaged or do not fit its header. Export the study again.")
 
 
 def _duplicate_uid() -> StudyRefused:

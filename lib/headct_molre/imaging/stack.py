@@ -5,12 +5,13 @@ Positions decide; SliceLocation, SliceThickness and the tilt tag are only witnes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import StudyRefused
-from .geometry import MAX_EXTENT_MM
+from .limits import MAX_EXTENT_MM
 
 SAME_POSITION_MM = 0.01
 
@@ -61,6 +62,15 @@ def stack_slices(positions: np.ndarray, normal: np.ndarray, pixel_mm: float) -> 
     return Stack(order=order, distance=distance, origin=points[0], direction=direction)
 
 
+def without_repeats(stack: Stack) -> Stack:
+    """The stack with one slice at each position, the first in order."""
+    keep = [0]
+    for index in range(1, len(stack.order)):
+        if stack.distance[index] - stack.distance[keep[-1]] >= SAME_POSITION_MM:
+            keep.append(index)
+    return Stack(order=stack.order[keep], distance=stack.distance[keep], origin=stack.origin, direction=stack.direction)
+
+
 def is_even(distance: np.ndarray) -> bool:
     """Whether no slice departs from even spacing by more than 2 % of the step or 0.05 mm (rounded tags)."""
     step = distance[-1] / (len(distance) - 1)
@@ -96,21 +106,44 @@ def even_step(gaps: np.ndarray) -> float:
     return max(float(np.sort(gaps)[int(np.ceil(0.2 * len(gaps))) - 1]), 1.0)
 
 
-def resample_even(hu: np.ndarray, distance: np.ndarray, step: float) -> tuple[np.ndarray, float]:
-    """Interpolate slices (n, rows, columns) at `distance` (n,) mm linearly to an even step; the ends stay where they are.
+@dataclass(frozen=True)
+class Targets:
+    """An even stack between given slices: each lies `share` (m,) of the way from slice `below` (m,) to the next; `step` mm apart."""
 
-    Returns (m, rows, columns) float32 and the step in mm, the wished one stretched to divide the length exactly.
+    below: np.ndarray
+    share: np.ndarray
+    step: float
+
+
+def even_targets(stack: Stack, most: int) -> Targets:
+    """Where the slices of an even stack lie among those of an uneven one; the ends stay where they are.
+
+    The step is `even_step`, stretched to divide the length exactly, and wider where more than `most` slices would be needed:
+    better than no reading of a thin stack that lacks a slice.
     """
-    count = max(round(distance[-1] / step), 1) + 1
-    target = np.linspace(0.0, distance[-1], count)
-    below = np.clip(np.searchsorted(distance, target, side="right") - 1, 0, len(distance) - 2)
-    weight = (target - distance[below]) / (distance[below + 1] - distance[below])
-    even = np.empty((count, *hu.shape[1:]), dtype=np.float32)
-    for index, (lower, share) in enumerate(zip(below, weight.astype(np.float32), strict=True)):
+    distance = stack.distance
+    length = float(distance[-1])
+    count = min(max(round(length / even_step(stack.gaps)), 1) + 1, max(most, 2))
+    wanted = np.linspace(0.0, length, count)
+    below = np.clip(np.searchsorted(distance, wanted, side="right") - 1, 0, len(distance) - 2)
+    share = (wanted - distance[below]) / (distance[below + 1] - distance[below])
+    return Targets(below=below, share=share.astype(np.float32), step=length / (count - 1))
+
+
+def interpolated(slices: Iterable[np.ndarray], targets: Targets) -> Iterator[np.ndarray]:
+    """The even slices (rows, columns) float32, interpolated linearly between `slices`, of which two are held at a time."""
+    source = iter(slices)
+    lower, upper, at = next(source), next(source), 0
+    for below, share in zip(targets.below, targets.share, strict=True):
+        while at < below:
+            lower, upper, at = upper, next(source), at + 1
         # A slice that lies on the new grid is copied, so that rounding does not blur it with its neighbour.
-        nearest = lower + round(float(share))
-        even[index] = hu[nearest] if abs(share - round(float(share))) < 1e-3 else (1 - share) * hu[lower] + share * hu[lower + 1]
-    return even, float(distance[-1] / (count - 1))
+        if abs(share - np.round(share)) < 1e-3:
+            yield (upper if share > 0.5 else lower).astype(np.float32)
+        else:
+            yield (1 - share) * lower.astype(np.float32) + share * upper.astype(np.float32)
+    for _ in source:  # a repeated last slice is still to be compared
+        pass
 
 
 def disagreeing_tags(

@@ -11,7 +11,8 @@ import numpy as np
 class Volume:
     """HU on an affine grid, sheared where the gantry was tilted.
 
-    `hu` is (slice, row, column) in Hounsfield units, float32, padding outside the scanned field set to -1000.
+    `hu` is (slice, row, column) in Hounsfield units: int16 where the scan holds whole numbers and nothing was interpolated, float32
+    otherwise. Padding outside the scanned field is -1000; every value is finite and lies between -1024 and 32767.
     `affine` is 4 x 4 and takes (slice, row, column, 1) to RAS millimetres. Its columns need not be orthogonal.
     `facts` are measured values for the gate and the Prediction (tilt_degrees, slice_spacing_mm, modality, ...).
     """

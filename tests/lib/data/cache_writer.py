@@ -36,7 +36,7 @@ def study(seed: int, matrix: int = 64) -> PreparedStudy:
 def loop(cache: PreparedCache, first: int, count: int) -> None:
     """Put studies; each is its own content."""
     for seed in range(first, first + count):
-        cache.put(f"content {seed}", None, study(seed))
+        cache.put(f"content {seed}", study(seed))
 
 
 def kill(cache: PreparedCache, kills: int, seed: int) -> None:
@@ -47,9 +47,9 @@ def kill(cache: PreparedCache, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     large = [study(number, 256) for number in range(7)]
     scratch = PreparedCache(cache.folder / "scratch", LIMIT)
-    scratch.put("content", None, large[0])  # loads the codec, which each child would otherwise spend its life on
+    scratch.put("content", large[0])  # loads the codec, which each child would otherwise spend its life on
     started = time.perf_counter()
-    scratch.put("content", None, large[0])
+    scratch.put("content", large[0])
     one_write = time.perf_counter() - started
     number = 0
     while number < kills or not (list(cache.folder.glob("*.prepared")) and list(cache.folder.glob("*.partial"))):
@@ -57,7 +57,7 @@ def kill(cache: PreparedCache, kills: int, seed: int) -> None:
         child = os.fork()
         if child == 0:
             while True:
-                cache.put(f"content {number % 7}", None, large[number % 7])
+                cache.put(f"content {number % 7}", large[number % 7])
         time.sleep(rng.uniform(0, 3 * one_write))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

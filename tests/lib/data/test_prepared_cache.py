@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from headct_molre import imaging
 from headct_molre.data import prepared_cache
@@ -19,6 +20,7 @@ from headct_molre.errors import StudyRefused
 from headct_molre.imaging.content import content_sha256
 from headct_molre.imaging.pipeline import PreparedStudy, prepare_study
 from headct_molre.imaging.prepare import Prepared
+from shared_data import shared_ct
 
 WRITER = Path(__file__).with_name("cache_writer.py")
 sys.path.insert(0, str(WRITER.parent))
@@ -55,28 +57,26 @@ def assert_same(found, stored):
 
 
 def test_a_hit_returns_exactly_what_was_stored(cache):
-    cache.put("content", None, study(1))
+    cache.put("content", study(1))
     assert_same(cache.get("content"), study(1))
 
 
 def test_what_was_not_stored_is_absent(cache, monkeypatch):
     assert cache.get("content") is None
-    cache.put("content", "1.2.3", study(1))
-    assert cache.get("other content", "1.2.3") is None
-    assert cache.get("content") is None, "another series of the same folder is another study"
-    assert cache.get("content", "1.2.4") is None
+    cache.put("content", study(1))
+    assert cache.get("other content") is None
     monkeypatch.setattr(prepared_cache, "PREPARATION_VERSION", imaging.PREPARATION_VERSION + "-next")
-    assert cache.get("content", "1.2.3") is None, "what an older way of preparation made is stale"
+    assert cache.get("content") is None, "what an older way of preparation made is stale"
 
 
 def test_a_volume_that_would_not_come_back_as_it_was_is_not_taken(cache):
     unrounded = PreparedStudy(Prepared(study(1).prepared.hu + 0.001, np.eye(4)), study(1).quality, {})
     with pytest.raises(ValueError, match="not rounded"):
-        cache.put("content", None, unrounded)
+        cache.put("content", unrounded)
 
 
 def test_every_flipped_bit_and_every_truncation_is_noticed_and_the_entry_removed(cache):
-    cache.put("content", None, study(1))
+    cache.put("content", study(1))
     (path,) = entries(cache)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -92,9 +92,9 @@ def test_every_flipped_bit_and_every_truncation_is_noticed_and_the_entry_removed
 
 
 def test_an_entry_under_the_name_of_another_is_not_believed(cache):
-    cache.put("content", None, study(1))
+    cache.put("content", study(1))
     (path,) = entries(cache)
-    cache.put("other", None, study(2))
+    cache.put("other", study(2))
     (other,) = set(entries(cache)) - {path}
     other.write_bytes(path.read_bytes())
     assert cache.get("other") is None
@@ -119,12 +119,12 @@ def test_a_writer_killed_at_any_moment_leaves_no_half_entry(cache):
 
 
 def test_what_dead_writers_left_is_cleaned_and_what_is_being_written_is_not(cache):
-    cache.put("content", None, study(1))
+    cache.put("content", study(1))
     old, new = cache.folder / "old.partial", cache.folder / "new.partial"
     old.write_bytes(b"left by a dead writer")
     new.write_bytes(b"being written")
     os.utime(old, (time.time() - 3600,) * 2)
-    cache.put("content", None, study(1))
+    cache.put("content", study(1))
     assert not old.exists()
     assert new.exists()
 
@@ -133,11 +133,11 @@ def test_the_least_recently_used_entries_give_way(tmp_path):
     cache = PreparedCache(tmp_path, 3 * ENTRY_BYTES + ENTRY_BYTES // 2)
     for seed in range(3):
         before = set(entries(cache))
-        cache.put(f"content {seed}", None, study(seed))
+        cache.put(f"content {seed}", study(seed))
         (new,) = set(entries(cache)) - before
         os.utime(new, (1000 + seed,) * 2)
     assert cache.get("content 0") is not None  # a use, which makes entry 1 the oldest
-    cache.put("content 3", None, study(3))
+    cache.put("content 3", study(3))
     assert [cache.get(f"content {seed}") is not None for seed in range(4)] == [True, False, True, True]
     assert size(cache) <= cache.limit_bytes
 
@@ -152,12 +152,12 @@ def test_the_limit_holds_under_two_writers_and_the_newest_stay(tmp_path):
 
 
 def test_a_study_larger_than_the_limit_displaces_nothing(tmp_path):
-    PreparedCache(tmp_path, LIMIT).put("small", None, study(1))
+    PreparedCache(tmp_path, LIMIT).put("small", study(1))
     cache = PreparedCache(tmp_path, ENTRY_BYTES // 2)
-    cache.put("large", None, study(2))
+    cache.put("large", study(2))
     assert cache.get("small") is not None
     assert cache.get("large") is None
-    PreparedCache(tmp_path / "none", 0).put("content", None, study(1))
+    PreparedCache(tmp_path / "none", 0).put("content", study(1))
     assert not (tmp_path / "none").exists()
 
 
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_costs_no_result_and_tells_no_name(tmp_p
     cache = PreparedCache(tmp_path / "miller", LIMIT)
     with caplog.at_level(logging.DEBUG):
         assert cache.get("content") is None
-        cache.put("content", None, study(1))
+        cache.put("content", study(1))
     assert "not cached" in caplog.text
     assert "miller" not in caplog.text
 
@@ -206,3 +206,12 @@ def test_a_study_that_changes_while_it_is_read_is_not_stored_under_its_old_conte
     path.write_bytes(phantom.read_bytes())
     cached_prepare(path, cache=cache, content=content_sha256(path)[::-1])
     assert not entries(cache) if cache.folder.exists() else True
+
+
+def test_a_chosen_series_is_found_again_and_is_not_the_folders_own_choice(cache):
+    folder = shared_ct("ge_human_tilt")
+    uid = str(dcmread(next(folder.glob("*.dcm")), stop_before_pixels=True).SeriesInstanceUID)
+    chosen = cached_prepare(folder, uid, cache)
+    assert "read" in chosen.timing_ms
+    assert "prepared_cache" in cached_prepare(folder, uid, cache).timing_ms
+    assert cache.get(content_sha256(folder)) is None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Form
 from headct_molre import __version__
 from headct_molre.errors import NotFound
 from headct_molre.findings import findings
+from headct_molre.imaging.formats import FORMATS, study_suffix
 from lib.instance import headct_app, json_object
 
 router = APIRouter()
@@ -49,7 +50,7 @@ def studies() -> list[dict[str, Any]]:
 def study(study: str) -> dict[str, Any]:
     """{study, format, submissions: count}."""
     path = Path(headct_app().datastore().get_image_uri(study))
-    kind = "dicom" if path.is_dir() else "nrrd" if path.suffix == ".nrrd" else "nifti"
+    kind = "dicom" if path.is_dir() else FORMATS[study_suffix(path.name) or ""]
     return {"study": study, "format": kind, "submissions": len(headct_app().store.submissions(study))}
 
 

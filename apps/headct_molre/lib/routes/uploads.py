@@ -21,9 +21,10 @@ router = APIRouter()
 
 @router.put("/session/", tags=["Session"], summary="Upload a volume, or the files of a DICOM series, for a while")
 def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, uncompress: bool = False) -> dict:
-    """{session_id, session_info}; one file is a volume, several are one DICOM series."""
-    if uncompress:
-        raise InvalidRequest("unsupported_archive", "Archives are not unpacked: send the files of the series.", field="uncompress")
+    """{session_id, session_info}; one file is a volume or a zipped series, several are one DICOM series."""
+    # MONAI Label's clients zip a series and ask for this; a zip is read as it is, whether they ask or not.
+    if uncompress and (len(files) != 1 or study_suffix(checked_upload(files[0].filename)) != ".zip"):
+        raise InvalidRequest("unsupported_archive", "Only a .zip is unpacked; send one, or the files of the series.", field="uncompress")
     if not 0 <= expiry <= 86_400:
         raise InvalidRequest("invalid_expiry", "expiry is 0 to 86400 seconds.", field="expiry")
     sessions = headct_app().sessions()
@@ -65,7 +66,7 @@ def image(image: str) -> FileResponse:
 
 
 def save_upload(file: UploadFile, folder: Path) -> Path:
-    """Writes an uploaded volume as volume.nii.gz, .nii or .nrrd. Raises InvalidRequest `unsupported_format`."""
+    """Writes an uploaded file as `volume` with its own suffix. Raises InvalidRequest `unsupported_format`."""
     path = folder / f"volume{study_suffix(checked_upload(file.filename))}"
     _write(file, path)
     return path
