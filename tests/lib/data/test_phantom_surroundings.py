@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headct_molre.data.phantom import make_phantom
+from headct_molre.data.phantom import Contrast, Surroundings, make_phantom, with_jerk, with_jitter, with_metal
 from headct_molre.data.phantom.anatomy import BONE
-from headct_molre.data.phantom.contrast import Contrast
-from headct_molre.data.phantom.metal import with_metal
-from headct_molre.data.phantom.motion import with_jerk, with_jitter
-from headct_molre.data.phantom.surroundings import Surroundings
 
 SEED, MATRIX = 3, 96
 

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from headct_molre.data.phantom import make_phantom
-from headct_molre.data.phantom.contrast import Contrast
-from headct_molre.data.phantom.metal import with_metal
-from headct_molre.data.phantom.motion import with_jerk
-from headct_molre.data.phantom.scanner import Phantom
-from headct_molre.data.phantom.surroundings import Surroundings
+from headct_molre.data.phantom import Contrast, Phantom, Surroundings, make_phantom, with_jerk, with_metal
 from headct_molre.errors import StudyRefused
 from headct_molre.imaging.align import align
 from headct_molre.imaging.cavity import head_grid

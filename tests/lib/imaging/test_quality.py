@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from headct_molre.data.phantom.motion import with_jerk, with_jitter
+from headct_molre.data.phantom import with_jerk, with_jitter
 from headct_molre.errors import StudyRefused
 from headct_molre.imaging.cavity import head_grid
 from headct_molre.imaging.quality import gate, judge_aligned

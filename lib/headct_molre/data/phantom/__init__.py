@@ -1,7 +1,24 @@
 """Synthetic head CT: anatomy from simple shapes, planted findings, a virtual scanner. Never patient data."""
 
 from .cohort import LABELS_FILE, write_cohort, write_study
+from .contrast import Contrast
 from .lesions import DRAWABLE
+from .metal import with_metal
+from .motion import with_jerk, with_jitter
 from .scanner import Phantom, make_phantom, states
+from .surroundings import Surroundings
 
-__all__ = ["DRAWABLE", "LABELS_FILE", "Phantom", "make_phantom", "states", "write_cohort", "write_study"]
+__all__ = [
+    "DRAWABLE",
+    "LABELS_FILE",
+    "Contrast",
+    "Phantom",
+    "Surroundings",
+    "make_phantom",
+    "states",
+    "with_jerk",
+    "with_jitter",
+    "with_metal",
+    "write_cohort",
+    "write_study",
+]
