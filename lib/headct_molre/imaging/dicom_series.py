@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import NotFound, StudyRefused
 from .dicom_header import Header
+from .kernels import is_bone_kernel
 
 MODALITY_NAMES = {
     "MR": "an MR examination", "PT": "a PET examination", "NM": "a nuclear medicine examination", "US": "an ultrasound examination",
@@ -23,13 +24,17 @@ CONTRAST_WORDS = re.compile(
 )
 PLAIN_WORDS = re.compile(r"without|non[- ]?contrast|\bplain\b|unenhanced|\bncct\b|\bc-|\bnativ|w/o", re.IGNORECASE)
 
+PROJECTION_WORDS = re.compile(r"\bm(in)?ip\b|projection", re.IGNORECASE)
+WHOLE_HEAD_MM = 100.0
+
 
 def choose_series(headers: list[Header], series_uid: str | None) -> list[Header]:
     """The images of the one series that is read.
 
     Localizers, secondary captures (by SOP class, or colour) and other modalities are dropped. Of the remaining series, in
     this order: description of a head before none before another body part; axial before reformatted; no mention of contrast
-    before contrast; largest coverage in steps of 20 mm; most slices; last the UID, so that the choice never depends on file names.
+    before contrast; slices before projections (MIP); at least 100 mm of coverage; a kernel for soft tissue before one for bone; largest
+    coverage in steps of 20 mm; most slices; last the UID, so that the choice never depends on file names.
     Raises NotFound `series_not_found`; StudyRefused `wrong_modality`, `localizer`, `secondary_capture`.
     """
     if series_uid is not None:
@@ -53,17 +58,20 @@ def describes_contrast(headers: Iterable[Header]) -> bool:
     return False
 
 
-def _rank(headers: list[Header]) -> tuple[int, bool, bool, int, int]:
+def _rank(headers: list[Header]) -> tuple[int, bool, bool, bool, bool, bool, int, int]:
     first = headers[0]
     text = " ".join(first.text(keyword) for keyword in ("BodyPartExamined", "SeriesDescription", "ProtocolName"))
     place = 1 if HEAD_WORDS.search(text) else -1 if OTHER_WORDS.search(text) else 0
+    projection = bool(PROJECTION_WORDS.search(f"{first.text('ImageType')} {first.text('SeriesDescription')}"))
+    soft = not is_bone_kernel(first.text("ConvolutionKernel"))
     normal = first.normal
     if normal is None:
-        return place, False, False, 0, len(headers)
+        return place, False, False, not projection, False, soft, 0, len(headers)
     positions = [position for header in headers if (position := header.numbers("ImagePositionPatient", 3)) is not None]
     coverage = float(np.ptp(np.array(positions) @ normal)) if positions else 0.0
     # An axial slice's normal lies nearer to the table axis than 45 degrees, a tilted gantry included.
-    return place, bool(abs(normal[2]) > 0.7), not describes_contrast(headers), int(coverage // 20), len(headers)
+    axial, plain = bool(abs(normal[2]) > 0.7), not describes_contrast(headers)
+    return place, axial, plain, not projection, coverage >= WHOLE_HEAD_MM, soft, int(coverage // 20), len(headers)
 
 
 def _no_ct(kinds: Counter[str]) -> StudyRefused:

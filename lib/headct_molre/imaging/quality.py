@@ -6,8 +6,6 @@ adds after the alignment. Every code, its threshold and what was measured: `docs
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from scipy import ndimage
 
@@ -16,6 +14,7 @@ from ..schema import Quality, Warning_
 from .cavity import LARGEST_CAVITY_ML, HeadGrid, head_grid, look_around
 from .coverage import coverage_warnings, measure_coverage
 from .geometry import AIR_HU, Facts
+from .kernels import is_bone_kernel
 from .metal import LEAST_ML, measure_metal
 from .motion import measure_motion
 from .vessels import measure_vessels
@@ -32,7 +31,6 @@ THICK_SLICE_MM = 5.5
 ROTATED_DEGREES, MISLABELLED_DEGREES = 30.0, 60.0
 # Even a field of view cropped to the skull keeps a tenth of air in its corners.
 AIR_SHARE = 0.02
-BONE_KERNEL = re.compile(r"bone|edge|lung|^(B|H|J)[cfhr]?[67]\d|^FC(30|8\d)|^Y[CD]$", re.IGNORECASE)
 
 
 def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
@@ -176,7 +174,7 @@ def _warnings(facts: Facts) -> list[Warning_]:
         warn("contrast_suspected", "The headers speak of contrast medium; the models were made for non-contrast CT.")
     if age < 18:
         warn("age_below_18", f"The patient is {age:.0f} years old; the models were made for adults.", age)
-    if isinstance(kernel := facts.get("kernel"), str) and BONE_KERNEL.search(kernel):
+    if isinstance(kernel := facts.get("kernel"), str) and is_bone_kernel(kernel):
         warn("bone_kernel", f"The reconstruction kernel {kernel} is made for bone; brain contrast is poor.")
     if facts.get("conflicting_tag"):
         warn(

@@ -42,6 +42,27 @@ def test_the_head_series_with_the_largest_coverage_is_read(write_slice, tmp_path
         read_study(tmp_path, series_uid="1.2.9")
 
 
+SOFT, BONE = {"ConvolutionKernel": "H31s"}, {"ConvolutionKernel": "H60s"}
+MIP = {"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "MIP"]}
+
+
+@pytest.mark.parametrize(
+    ("read", "left"),
+    [
+        ((25, 5.0, SOFT), (125, 1.0, BONE)),  # thick soft tissue before thin bone
+        ((125, 1.0, SOFT), (25, 5.0, SOFT)),  # thin before thick, all else being equal
+        ((25, 5.0, BONE), (6, 5.0, SOFT)),  # a few slices taken again stand for no head
+        ((25, 5.0, SOFT), (60, 2.0, SOFT | MIP)),
+    ],
+    ids=["kernel", "thickness", "coverage", "projection"],
+)
+def test_of_several_head_series_the_most_useful_is_read(write_slice, tmp_path, read, left):
+    for number, (count, step, tags) in enumerate((read, left), 1):
+        for k in range(count):
+            write_slice(f"{number}-{k}", (0, 0, step * k), hu=number, SeriesInstanceUID=f"1.2.{number}", SeriesDescription="Head", **tags)
+    assert read_study(tmp_path).hu[0, 0, 0] == 1
+
+
 def test_what_is_no_ct_may_have_any_header(write_slice, tmp_path):
     """A film of a reformat and a segmentation beside the series: neither has what a slice needs, and neither is read."""
     for k in range(3):
