@@ -22,6 +22,8 @@ from .volume import Volume
 
 FEWEST_SLICES = 8
 SHORTEST_COVERAGE_MM = 60.0
+# The thickest slices of old protocols are 10 mm.
+LARGEST_GAP_MM = 12.0
 # Half a brain: what 60 mm of an adult's vault hold.
 SMALLEST_CAVITY_ML = 300.0
 # A head's outline is 200 to 280 cm2, a trunk's 500 to 900.
@@ -38,7 +40,7 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
 
     Works on a 4 mm grid, well under a second; `grid` is `head_grid(volume)` where the caller has it already. Raises
     StudyRefused: `not_hu`, `not_plain_ct`, `no_brain_in_view`, `partial_coverage` (fewer than 8 slices or less than 60 mm),
-    `not_human_brain` (a plastic head), `not_head`.
+    `slices_too_far_apart` (a gap above 12 mm), `not_human_brain` (a plastic head), `not_head`.
     """
     _check_hounsfield(volume.hu)
     grid = head_grid(volume) if grid is None else grid
@@ -51,6 +53,12 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
             "partial_coverage",
             f"{volume.hu.shape[0]} slices cover {coverage:.0f} mm; at least {FEWEST_SLICES} slices and {SHORTEST_COVERAGE_MM:.0f} mm "
             "are needed. Send the whole head.",
+        )
+    gap = _number(volume.facts, "slice_spacing_max_mm", volume.spacing_mm[0])
+    if gap > LARGEST_GAP_MM:
+        raise StudyRefused(
+            "slices_too_far_apart",
+            f"Up to {gap:.0f} mm lie between two slices; a lesion fits into {LARGEST_GAP_MM:.0f} mm. Send the series with all its slices.",
         )
     brain = ndimage.binary_erosion(grid.cavity)
     cavity_ml = _millilitres(grid, grid.cavity)

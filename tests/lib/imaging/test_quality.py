@@ -99,6 +99,15 @@ def test_too_few_slices_air_and_a_vertex_are_refused(head):
     assert refused(replace(head, hu=neck.astype(np.float32))) == "no_brain_in_view"
 
 
+@pytest.mark.parametrize(("gap", "accepted"), [(10.0, True), (14.4, False)])
+def test_a_gap_that_could_hide_a_lesion_is_refused(head, gap, accepted):
+    gapped = replace(head, facts={**head.facts, "slice_spacing_max_mm": gap, "missing_slices": 1})
+    if accepted:
+        assert "missing_slices" in warned(gapped)
+    else:
+        assert refused(gapped) == "slices_too_far_apart"
+
+
 def test_every_remark_has_its_code_and_value(head):
     facts = {
         **head.facts,
