@@ -118,9 +118,9 @@ def test_a_jerk_of_three_millimetres_is_seen(plain, shift, seen):
 
 
 @pytest.mark.slow
-def test_forty_plain_heads_raise_one_false_alarm_at_most_and_no_refusal():
+def test_forty_plain_heads_raise_two_false_alarms_at_most_and_no_refusal():
     alarms = [code for seed in range(40) for phantom in [make_phantom(seed)] for code in remarks(phantom.volume, upright(phantom))]
-    assert len(alarms) <= 1
+    assert len(alarms) <= 2
 
 
 @pytest.mark.slow
