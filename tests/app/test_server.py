@@ -18,6 +18,7 @@ import httpx
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
@@ -212,6 +213,12 @@ def test_a_zipped_series_and_a_metaimage_are_studies_like_any_other(http, server
     answer = http.post("/infer/demo", params={"session_id": session, "output": "json"})
     assert answer.status_code == 200, answer.text
     assert Prediction.model_validate_json(answer.content).quality.facts["tilt_degrees"] == pytest.approx(18.5, abs=0.01)
+
+    series = str(dcmread(next(scan.glob("*.dcm")), stop_before_pixels=True).SeriesInstanceUID)
+    chosen = http.post("/infer/demo", params={"session_id": session, "series_uid": series})
+    assert chosen.json()["findings"] == answer.json()["findings"]
+    other = http.post("/infer/demo", params={"session_id": session, "series_uid": "1.2.3"})
+    assert (other.status_code, other.json()["code"], other.json()["field"]) == (404, "series_not_found", "series_uid")
 
     (folder / "x.mha").write_bytes(metaimage(folder / "elsewhere" / "phantom-0001.nii.gz"))
     try:

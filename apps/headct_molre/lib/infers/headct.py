@@ -60,21 +60,21 @@ class HeadCT(InferTask):
             served["description"] = card.description
         return super().info() | served
 
-    def stored(self, path: Path, study: str, listed: bool) -> Prediction | None:
+    def stored(self, path: Path, study: str, listed: bool, series_uid: str | None = None) -> Prediction | None:
         """The prediction that the served version already made on these images. Raises ModelUnavailable.
 
         `listed`: the datastore lists the study, so that readers submit on what they are shown here.
         """
-        return self._stored(content_sha256(path), study, listed)
+        return self._stored(content_sha256(path, series_uid), study, listed)
 
-    def predict(self, path: Path, study: str, listed: bool) -> Prediction:
+    def predict(self, path: Path, study: str, listed: bool, series_uid: str | None = None) -> Prediction:
         """The prediction, from the store where it is there, else by inference once the device is free."""
-        content = content_sha256(path)
+        content = content_sha256(path, series_uid)
         with _DEVICE:
             prediction = self._stored(content, study, listed)
             if prediction is None:
                 started = time.monotonic()
-                prediction = self._served_predictor().predict(path, study)
+                prediction = self._served_predictor().predict(path, study, series_uid)
                 self._store.put_prediction(content, prediction)
                 if listed:
                     self._store.set_content(study, content)

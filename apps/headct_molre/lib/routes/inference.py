@@ -29,10 +29,14 @@ async def infer(
     image: str = "",
     session_id: str = "",
     output: str = "json",
+    series_uid: str = "",
     params: Annotated[str, Form()] = "{}",
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
-    """The Prediction as JSON. `output` is json, or all, which means the same because there is no image result."""
+    """The Prediction as JSON. `output` is json, or all, which means the same because there is no image result.
+
+    `series_uid` picks a DICOM series of the study; without it the rule of docs/imaging.md does.
+    """
     if output not in ("", "json", "all"):
         raise InvalidRequest("unsupported_output", "These models answer JSON only: ask for output=json.", field="output")
     reserved = sorted(_RESERVED & json_object(params, "params").keys())
@@ -42,9 +46,10 @@ async def infer(
         raise InvalidRequest("ambiguous_study", "Name one study: image, session_id or an uploaded file.", field="image")
     task = headct_app().infer_task(model)
     async with _volume(image, session_id, file) as (path, study):
-        prediction = await run_in_threadpool(task.stored, path, study, bool(image))
+        asked = path, study, bool(image), series_uid or None
+        prediction = await run_in_threadpool(task.stored, *asked)
         if prediction is None:
-            prediction = await asyncio.get_running_loop().run_in_executor(_DEVICE, task.predict, path, study, bool(image))
+            prediction = await asyncio.get_running_loop().run_in_executor(_DEVICE, task.predict, *asked)
     return Response(prediction.to_json(), media_type="application/json")
 
 
