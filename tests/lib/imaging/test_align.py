@@ -82,11 +82,25 @@ def test_a_scan_that_stops_above_the_skull_base_keeps_its_midline_and_place(ge_h
     assert abs(pitch) < pitch_limit
 
 
+@pytest.mark.parametrize("lying", ["on its side", "feet first", "upside down"])
+def test_a_cropped_head_whose_headers_are_wrong_is_never_surely_misread(ge_head, ge_frame, lying):
+    """Cut above the skull base, front and back look alike: then the scanner's frame, a low confidence and a warning are honest."""
+    volume, motion = moved(cropped(ge_head, 10), 1, 20.0, lying=lying)
+    alignment = align(volume)
+    right = difference(alignment.standard_from_ras @ motion, ge_frame)[0] < 15
+    assert right or (alignment.method == "scanner frame" and alignment.confidence < 0.3)
+
+
+def test_what_only_the_headers_tell_lowers_the_confidence(ge_head):
+    assert align(ge_head).confidence > 0.9
+    assert 0.5 < align(cropped(ge_head, 10)).confidence < 0.8
+
+
 @pytest.mark.parametrize("last", [-3, -6])
 def test_a_scan_without_the_vertex_is_not_taken_for_a_lower_head(ge_head, ge_frame, last):
     turn, shift = turn_between(cropped(ge_head, 0, last), ge_frame)
     assert np.abs(turn).max() < 3.0
-    # The outline's vertex stands for the missing one; this man's vault is 5 mm flatter than the outline's.
+    # The outline's vertex stands for the missing one; this man's vault is some 5 mm higher than the outline's.
     assert abs(shift[2]) < 8.0
 
 
