@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from headct_molre.errors import StudyRefused
+from headct_molre.imaging.pipeline import prepare_study
 from headct_molre.imaging.read import read_study
 from imaging_files import refusal
 from shared_data import shared_ct
@@ -57,3 +59,22 @@ def test_tilt_and_missing_slices_are_found_without_tags(folder, tilt, missing):
     facts = read_study(shared_ct(f"dicom2nifti_failing/{folder}")).facts
     assert facts["tilt_degrees"] == pytest.approx(tilt, abs=0.01)
     assert facts["missing_slices"] == missing
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "blast_ct_atlas/atlas_template_space.nii.gz",
+        "blast_ct_atlas/ct_template_mask.nii.gz",
+        "insilico_ich/skull_seg.nii.gz",
+        "insilico_ich/fracture_seg.nii.gz",
+        "insilico_ich/skull_sutures.nii.gz",
+        "scct_template/scct.nii",
+        "scct_template/scct_stripped.nii",
+    ],
+)
+def test_atlases_masks_and_templates_are_no_input(name):
+    with pytest.raises(StudyRefused) as caught:
+        prepare_study(shared_ct(name))
+    # A mask is so regular that it unpacks to more than any scan does; the others have no air.
+    assert caught.value.code in {"not_hu", "not_plain_ct", "decompression_bomb"}
