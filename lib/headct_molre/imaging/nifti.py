@@ -76,6 +76,8 @@ def _affine(header: nib.Nifti1Header) -> np.ndarray:
         unit = header.get_xyzt_units()[0]
     except Exception as error:  # a quaternion that is none, an unknown unit
         raise StudyRefused("geometry_invalid", "The NIfTI file's qform or unit is no geometry. Export it again.") from error
+    if not (np.isfinite(affine).all() and np.isfinite(other).all()):
+        raise StudyRefused("geometry_invalid", "The NIfTI file's sform or qform holds a number that is not finite. Export it again.")
     if np.linalg.det(affine[:3, :3]) * np.linalg.det(other[:3, :3]) < 0:
         raise StudyRefused("geometry_contradiction", "sform and qform of the NIfTI file disagree about left and right. Export it again.")
     affine[:3] *= UNIT_MM.get(unit, 1.0)
