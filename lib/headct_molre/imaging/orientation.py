@@ -23,10 +23,10 @@ CAVITY_CENTRE_MM = np.array([0.0, -3.0, 10.0])
 # Two poses nearer to each other than this are refined as one; so near to the scanner's own, a head lies as its headers say.
 APART_DEGREES = 60.0
 CANDIDATES = 4
-# Below this share of the reference in view nothing is compared.
+# With fewer points of the reference in view nothing is compared.
 FEWEST_POINTS = 1500
-# How much better a head must fit turned than as its headers say, in the units of `Pose.score`. Whole heads that do lie otherwise lead by
-# 0.1 and more; a scan cut above the skull base, which looks alike from front and back, by less than 0.03 either way.
+# How much better a head must fit turned than as its headers say, in the units of `Pose.score`. A whole head that does lie otherwise still
+# leads by 0.14 and more (a real scan, phantoms); cut above the skull base, where it looks alike from front and back, by 0.02 where wrong.
 PRIOR = 0.05
 
 
@@ -50,8 +50,8 @@ class Pose:
 def find_pose(grid: HeadGrid) -> tuple[Pose, float]:
     """The best pose of the head on a coarse grid, and by how much its score leads the best one that points elsewhere.
 
-    `grid` in scanner RAS directions, with a cavity. The lead is signed by the prior for the headers, and 1 where no other pose
-    can be compared.
+    `grid` in scanner RAS directions, with a cavity. The lead counts the prior for the headers, and is 1 where there is no other
+    pose to compare.
     """
     body, bone, seen = _blurred(grid, BODY_HU), _blurred(grid, BONE_HU), grid.seen.astype(np.float32)
     centre = grid.positions(grid.cavity).mean(axis=0)
