@@ -70,10 +70,11 @@ def test_finer_voxels_are_averaged_and_not_picked():
     assert middle.std() < 6
 
 
-def test_the_ends_of_a_thin_slice_scan_are_not_mixed_with_air():
-    volume, _ = scanned(slice_mm=1.0)
+@pytest.mark.parametrize("shift", np.arange(0.0, 4.0, 0.5))
+def test_the_ends_of_a_thin_slice_scan_are_not_mixed_with_air(shift):
+    volume, _ = scanned(slice_mm=1.0, matrix=128, pixel_mm=2.0)
     volume.hu[:] = 30.0
-    prepared = prepare(volume, pose((0, 0, 0), (0, 0, 0.7)))
+    prepared = prepare(volume, pose((0, 0, 0), (0, 0, shift)))
     assert prepared.hu[:, 128, 128] == pytest.approx(30.0)
 
 
