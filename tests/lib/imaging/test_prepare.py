@@ -78,6 +78,8 @@ def test_the_ends_of_a_thin_slice_scan_are_not_mixed_with_air(shift):
     volume.hu[:] = 30.0
     prepared = prepare(volume, pose((0, 0, 0), (0, 0, shift)))
     assert prepared.hu[:, 128, 128] == pytest.approx(30.0)
+    # 100 slices of 1 mm hold 25 of 4 mm wherever they begin; one mixed with air would be left out as showing no head.
+    assert len(prepared.hu) == 25
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
