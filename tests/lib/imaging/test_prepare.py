@@ -71,7 +71,7 @@ def test_finer_voxels_are_averaged_and_not_picked():
     assert middle.std() < 6
 
 
-@pytest.mark.parametrize("shift", np.arange(0.0, 4.0, 0.5))
+@pytest.mark.parametrize("shift", np.arange(0.25, 4.0, 0.5))
 def test_the_ends_of_a_thin_slice_scan_are_not_mixed_with_air(shift):
     # Shorter than the model's grid, so that its first and last slices meet the ends of the scan.
     volume = cropped(scanned(slice_mm=1.0, matrix=128, pixel_mm=2.0)[0], 40, 140)
