@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import gdcm
+import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -19,6 +21,8 @@ from headct_molre.imaging.volume import Volume
 SERIES = generate_uid(entropy_srcs=["series"])
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+# What compresses to next to nothing.
+ZEROS = bytes(16_000_000)
 
 
 def refusal(path: Path, **options: str) -> StudyRefused:
@@ -86,6 +90,24 @@ def enhanced_ct(pixels: np.ndarray, positions: list[tuple[float, float, float]])
     dataset.PerFrameFunctionalGroupsSequence = frames
     dataset.PixelData = pixels.astype("<i2").tobytes()
     return dataset
+
+
+def metaimage(nifti: Path) -> bytes:
+    """A NIfTI file as MetaImage; not by SimpleITK, which writes no tilted volume."""
+    image = nib.load(nifti)
+    affine = np.diag([-1, -1, 1, 1]) @ image.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    matrix = (affine[:3, :3] / spacing).T
+    header = {"ObjectType": "Image", "NDims": 3, "CompressedData": "True", "TransformMatrix": matrix, "Offset": affine[:3, 3]}
+    header |= {"ElementSpacing": spacing, "DimSize": image.shape, "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL"}
+    lines = [f"{key} = {value if isinstance(value, int | str) else ' '.join(map(str, np.ravel(value)))}\n" for key, value in header.items()]
+    return "".join(lines).encode() + zlib.compress(np.asarray(image.dataobj).astype("<i2").tobytes(order="F"), 1)
+
+
+def write(path: Path, content: bytes | str) -> Path:
+    """A file with this content; returns its path."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
 def recode(path: Path, syntax: int) -> None:

@@ -11,12 +11,9 @@ import sys
 import threading
 import time
 import uuid
-import zlib
 from pathlib import Path
 
 import httpx
-import nibabel as nib
-import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -24,6 +21,7 @@ from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
 from headct_molre.predict import Predictor
 from headct_molre.schema import Prediction
+from imaging_files import metaimage
 from shared_data import shared_ct
 
 START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
@@ -192,18 +190,6 @@ def test_a_study_goes_from_upload_to_prediction_to_submission(http, server, fold
         assert record["shown_probabilities"] == {finding.key: finding.probability for finding in shown.findings}
     finally:
         (server.studies / "walked.nii.gz").unlink(missing_ok=True)
-
-
-def metaimage(nifti: Path) -> bytes:
-    """A NIfTI file as MetaImage; not by SimpleITK, which writes no tilted volume."""
-    image = nib.load(nifti)
-    affine = np.diag([-1, -1, 1, 1]) @ image.affine
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    matrix = (affine[:3, :3] / spacing).T
-    header = {"ObjectType": "Image", "NDims": 3, "CompressedData": "True", "TransformMatrix": matrix, "Offset": affine[:3, 3]}
-    header |= {"ElementSpacing": spacing, "DimSize": image.shape, "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL"}
-    lines = [f"{key} = {value if isinstance(value, int | str) else ' '.join(map(str, np.ravel(value)))}\n" for key, value in header.items()]
-    return "".join(lines).encode() + zlib.compress(np.asarray(image.dataobj).astype("<i2").tobytes(order="F"), 1)
 
 
 def test_a_zipped_series_and_a_metaimage_are_studies_like_any_other(http, server, folder):

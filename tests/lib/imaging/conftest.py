@@ -7,43 +7,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
 from headct_molre.imaging.volume import Volume
+from imaging_files import ct_slice
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 SliceWriter = Callable[..., None]
 
 
 @pytest.fixture
 def write_slice(tmp_path: Path) -> SliceWriter:
     """Writes one CT slice to tmp_path/series: `write_slice(name, position, hu=..., tilt=..., **tags)`."""
-    series = generate_uid(entropy_srcs=["series"])
 
     def write(name: str, position: tuple[float, float, float], hu: np.ndarray | float = 0.0, tilt: float = 0.0, **tags: object) -> None:
         pixels = np.broadcast_to(np.asarray(hu, dtype=np.int16), (16, 20)).copy() if np.ndim(hu) == 0 else np.asarray(hu, dtype=np.int16)
-        dataset = Dataset()
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.file_meta.MediaStorageSOPClassUID = CT_IMAGE
-        dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = CT_IMAGE, generate_uid(entropy_srcs=[name]), series
-        dataset.Modality, dataset.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
-        dataset.PatientName, dataset.PatientID = "SECRET^NAME", "SECRET-ID"
-        dataset.Rows, dataset.Columns = pixels.shape
-        dataset.PixelSpacing = [0.8, 0.5]
         angle = np.radians(tilt)
-        dataset.ImageOrientationPatient = [1, 0, 0, 0, round(float(np.cos(angle)), 7), round(float(-np.sin(angle)), 7)]
-        dataset.ImagePositionPatient = [float(value) for value in position]
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-        dataset.PixelData = pixels.tobytes()
-        for keyword, value in tags.items():
-            setattr(dataset, keyword, value)
+        own = {
+            "SOPInstanceUID": generate_uid(entropy_srcs=[name]),
+            "ImageOrientationPatient": [1, 0, 0, 0, round(float(np.cos(angle)), 7), round(float(-np.sin(angle)), 7)],
+            "ImagePositionPatient": [float(value) for value in position],
+            "Rows": pixels.shape[0],
+            "Columns": pixels.shape[1],
+            "PixelData": pixels.tobytes(),
+        }
         folder = tmp_path / "series"
         folder.mkdir(exist_ok=True)
-        dataset.save_as(folder / name, enforce_file_format=True)
+        ct_slice(position, **(own | tags)).save_as(folder / name, enforce_file_format=True)
 
     return write
 

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from headct_molre.errors import HeadCTError
-from headct_molre.imaging.read import content_sha256, read_study
+from headct_molre.imaging.content import content_sha256
+from headct_molre.imaging.read import read_study
 
 
 def read(path: Path) -> dict[str, object]:

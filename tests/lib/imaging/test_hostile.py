@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import hostile_dicom
 import hostile_files
 
 HERE = Path(__file__).parent
 SECONDS, MEGABYTES = 5.0, 1000.0
+EXPECTED = hostile_dicom.EXPECTED | hostile_files.EXPECTED
 REMEDY = re.compile(r"(Export|Send|Save|Make|Copy|Check|Unpack|Supported:) [^.]*")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and pipes")
@@ -33,13 +35,13 @@ def reader() -> Iterator[subprocess.Popen[str]]:
         assert "SECRET" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("study", hostile_files.EXPECTED, ids=lambda study: study.__name__)
+@pytest.mark.parametrize("study", EXPECTED, ids=lambda study: study.__name__)
 def test_a_hostile_study_is_refused_in_time_and_memory(reader, tmp_path, study: Callable[[Path], Path]):
     path = study(tmp_path)
     reader.stdin.write(json.dumps(str(path)) + "\n")
     reader.stdin.flush()
     outcome = json.loads(reader.stdout.readline())
-    assert outcome["code"] == hostile_files.EXPECTED[study], outcome
+    assert outcome["code"] == EXPECTED[study], outcome
     assert outcome["seconds"] < SECONDS, outcome
     assert outcome["megabytes"] < MEGABYTES, outcome
     assert REMEDY.search(outcome["message"]), outcome

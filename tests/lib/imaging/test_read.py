@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from headct_molre.errors import InvalidRequest, NotFound, StudyRefused
-from headct_molre.imaging.read import content_sha256, read_study
+from headct_molre.imaging.content import content_sha256
+from headct_molre.imaging.read import read_study
 from imaging_files import refusal
 
 
