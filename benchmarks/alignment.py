@@ -30,6 +30,7 @@ from headct_molre.data.phantom.cohort import cohort_seed
 from headct_molre.errors import StudyRefused
 from headct_molre.imaging.align import align
 from headct_molre.imaging.cavity import head_grid
+from headct_molre.imaging.frame import degrees_between
 from headct_molre.imaging.quality import gate
 from headct_molre.imaging.read import read_study
 from headct_molre.imaging.volume import Volume
@@ -124,8 +125,8 @@ def departure(volume: Volume, motion: np.ndarray, reference: np.ndarray) -> dict
     found = align(volume, grid)
     seconds = time.perf_counter() - started
     change = found.standard_from_ras @ motion @ np.linalg.inv(reference)
-    angle = np.degrees(np.arccos(np.clip((np.trace(change[:3, :3]) - 1) / 2, -1, 1)))
-    values = (float(angle), float(np.linalg.norm(change[:3, 3])), seconds, found.confidence, found.method != "symmetry")
+    shift = float(np.linalg.norm(change[:3, 3]))
+    values = (degrees_between(change, np.eye(4)), shift, seconds, found.confidence, found.method != "symmetry")
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from headct_molre.data.phantom import write_cohort
+from headct_molre.data.prepared_entry import compress
 from headct_molre.findings import finding_keys, positions
 from headct_molre.imaging.align import align
-from headct_molre.imaging.prepare import prepare, resample, windows
+from headct_molre.imaging.prepare import averaged, prepare, windows
 from headct_molre.imaging.read import read_study
 from headct_molre.imaging.storage import as_stored
 from headct_molre.models.backbones.spec import to_input
@@ -62,11 +63,10 @@ def main() -> None:
 
 
 def unrounded(path: Path) -> Array:
-    """The prepared volume (S, 256, 256) float32 before it is rounded to any type: the grid of `Prepared`, sampled anew."""
+    """The prepared volume (S, 256, 256) float32 before it is rounded to any type."""
     volume = read_study(path)
     prepared = prepare(volume, align(volume).standard_from_ras)
-    index_from_model = np.linalg.inv(volume.affine) @ prepared.model_to_ras
-    return resample(volume.hu, index_from_model, range(len(prepared.hu)), order=1, outside=-1000.0)
+    return averaged(volume, prepared.model_to_ras, range(len(prepared.hu)))
 
 
 def measure(hu: Array, encode: Callable[[Array], Array], decode: Callable[[Array], Array], path: Path) -> dict:
@@ -75,10 +75,7 @@ def measure(hu: Array, encode: Callable[[Array], Array], decode: Callable[[Array
     for _ in range(5):
         started = time.perf_counter()
         stored = encode(hu)
-        filters = [blosc2.Filter.SHUFFLE]
-        path.write_bytes(
-            blosc2.compress2(np.ascontiguousarray(stored), codec=blosc2.Codec.ZSTD, clevel=1, typesize=stored.itemsize, filters=filters)
-        )
+        path.write_bytes(compress(stored))
         writes.append(time.perf_counter() - started)
         started = time.perf_counter()
         back = decode(np.frombuffer(blosc2.decompress2(path.read_bytes()), stored.dtype).reshape(stored.shape))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .errors import HeadCTError, InvalidRequest
+from .imaging.formats import SUPPORTED
 
 if TYPE_CHECKING:
     from .data.prepared_cache import PreparedCache
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     predict = commands.add_parser("predict", help="classify one study without a server")
-    predict.add_argument("path", type=Path, help="DICOM folder, zip, NIfTI, NRRD, MetaImage or multi-frame DICOM file")
+    predict.add_argument("path", type=Path, help=SUPPORTED)
     predict.add_argument("--series", metavar="UID", help="SeriesInstanceUID of the DICOM series to read; chosen by rule if not given")
     predict.add_argument("--model", default="demo")
     predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     look = commands.add_parser("look", help="draw what the models read of one study, with the gate's report")
-    look.add_argument("path", type=Path, help="DICOM folder, NIfTI or NRRD file")
+    look.add_argument("path", type=Path, help=SUPPORTED)
     look.add_argument("--png", type=Path, required=True, help="write the picture here")
     look.add_argument("--series", metavar="UID", help="SeriesInstanceUID, where a folder holds several series")
     look.add_argument("--no-cache", action="store_true", help="prepare again even if this content was prepared before")

@@ -44,13 +44,14 @@ class Predictor:
         self._lock = threading.Lock()
         self._loaded: tuple[HeadCTClassifier, BackboneSpec] | None = None
 
-    def predict(self, path: Path, study: str, series_uid: str | None = None) -> Prediction:
+    def predict(self, path: Path, study: str, series_uid: str | None = None, content: str | None = None) -> Prediction:
         """Classify the study at `path`, whatever `read_study` reads; `series_uid` picks one of its DICOM series.
 
-        Raises what `read_study` raises, and StudyRefused where the gate refuses the study.
+        `content` is `content_sha256(path, series_uid)` where the caller has it already. Raises what `read_study` raises, and
+        StudyRefused where the gate refuses the study.
         """
         started = time.perf_counter()
-        content = content_sha256(path, series_uid)
+        content = content_sha256(path, series_uid) if content is None else content
         if self.cache is not None and (cached := self.cache.get(content, self.card)) is not None:
             milliseconds = _milliseconds(started)
             return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})

@@ -36,8 +36,6 @@ def encode(key: str, study: PreparedStudy) -> bytes:
 
     Raises ValueError for a volume that was not rounded to the storage type, since it would not come back as it was.
     """
-    import blosc2
-
     hu = study.prepared.hu
     stored = hu.astype(STORAGE_TYPE)
     if not np.array_equal(stored.astype(np.float32), hu):
@@ -49,17 +47,24 @@ def encode(key: str, study: PreparedStudy) -> bytes:
         "quality": study.quality.model_dump(mode="json"),
     }
     text = json.dumps(header, allow_nan=False).encode()
+    body = _LENGTH.pack(len(text)) + text + compress(stored)
+    return _PREFIX.pack(MAGIC, hashlib.sha256(body).digest()) + body
+
+
+def compress(array: np.ndarray) -> bytes:
+    """The values of an array of any shape and type, compressed; `blosc2.decompress2` gives them back."""
+    import blosc2
+
     # One thread: eight milliseconds are not worth a pool of them in every worker.
-    volume = blosc2.compress2(
-        np.ascontiguousarray(stored),
+    packed: bytes = blosc2.compress2(
+        np.ascontiguousarray(array),
         codec=blosc2.Codec.ZSTD,
         clevel=1,
-        typesize=STORAGE_TYPE.itemsize,
+        typesize=array.itemsize,
         filters=[blosc2.Filter.SHUFFLE],
         nthreads=1,
     )
-    body = _LENGTH.pack(len(text)) + text + volume
-    return _PREFIX.pack(MAGIC, hashlib.sha256(body).digest()) + body
+    return packed
 
 
 def decode(key: str, data: bytes) -> PreparedStudy:

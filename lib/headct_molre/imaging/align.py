@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cavity import HeadGrid, head_grid
-from .frame import about_x, rigid
+from .frame import rigid
 from .orientation import PRIOR, find_pose
 from .sagittal import OutlineFit, fit_outline
 from .symmetry import CAP_MM, MirrorCost
@@ -48,14 +48,14 @@ def align(volume: Volume, grid: HeadGrid | None = None) -> Alignment:
     Deterministic. `grid` is `head_grid(volume)` where the caller has it already.
     """
     grid = head_grid(volume) if grid is None else grid
-    if _millilitres(grid) < SMALLEST_CAVITY_ML:
+    if grid.millilitres(grid.cavity) < SMALLEST_CAVITY_ML:
         return _scanner_frame(grid, 0.0)
     pose, lead = find_pose(grid)
     certainty = _certainty(lead, pose.turned)
     to_frame = pose.to_head
     for _ in range(2):
         fine = head_grid(volume, FINE_GRID_MM, to_frame, FINE_HALF_MM)
-        if _millilitres(fine) < SMALLEST_CAVITY_ML:
+        if fine.millilitres(fine.cavity) < SMALLEST_CAVITY_ML:
             return _scanner_frame(grid, 0.0)
         correction, confidence = _step(fine)
         to_frame = correction @ to_frame
@@ -81,23 +81,21 @@ def _step(grid: HeadGrid) -> tuple[np.ndarray, float]:
     upright[:3, :3] = np.stack([plane.normal, forward, np.cross(plane.normal, forward)])
     upright[0, 3] = -plane.offset
     fit = fit_outline(grid, upright, (0.0,))
-    correction = np.eye(4)
-    correction[:3, :3] = about_x(fit.pitch)
-    correction = correction @ upright
-    correction[:3, 3] += 0.0, -fit.along, VERTEX_MM - _vertex(grid, correction, fit)
+    correction = fit.placed(upright)
+    correction[2, 3] += VERTEX_MM - _vertex(grid, correction, fit)
     symmetry = np.clip((plane.correlation - 0.5) / 0.4, 0, 1)
     likeness = np.clip((fit.overlap - 0.85) / 0.1, 0, 1)
-    return correction, float(symmetry * likeness * np.clip(_millilitres(grid) / 600, 0, 1))
+    return correction, float(symmetry * likeness * np.clip(grid.millilitres(grid.cavity) / 600, 0, 1))
 
 
-def _vertex(grid: HeadGrid, to_level: np.ndarray, fit: OutlineFit) -> float:
+def _vertex(grid: HeadGrid, to_outline: np.ndarray, fit: OutlineFit) -> float:
     """Height in mm of the vertex, from the highest 10 ml of the cavity: steadier than its single highest voxel.
 
     5 mm is how far the middle of that volume lies below the top of an ordinary vault. Where the scan cuts the vault open, the cavity
     ends too low, and the fitted outline tells.
     """
-    height = grid.positions(grid.cavity) @ to_level[2, :3] + to_level[2, 3]
-    above_voxel = grid.positions(grid.cavity) + to_level[2, :3] * 1.8 * grid.spacing
+    height = grid.positions(grid.cavity) @ to_outline[2, :3] + to_outline[2, 3]
+    above_voxel = grid.positions(grid.cavity) + to_outline[2, :3] * 1.8 * grid.spacing
     index = np.round((above_voxel - grid.origin) / grid.spacing).astype(int)[:, ::-1]
     within = ((index >= 0) & (index < np.array(grid.seen.shape))).all(axis=1)
     open_above = ~within
@@ -106,10 +104,6 @@ def _vertex(grid: HeadGrid, to_level: np.ndarray, fit: OutlineFit) -> float:
         return fit.vertex
     count = max(int(10_000 / grid.spacing**3), 1)
     return float(np.sort(height)[-count:].mean()) + 5.0
-
-
-def _millilitres(grid: HeadGrid) -> float:
-    return float(grid.cavity.sum()) * grid.spacing**3 / 1000
 
 
 def _scanner_frame(grid: HeadGrid, confidence: float) -> Alignment:

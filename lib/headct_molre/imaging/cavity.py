@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from .blocks import block_mean
-from .geometry import AIR_HU
+from .hounsfield import AIR_HU
 from .volume import Volume
 
 GRID_MM = 4.0
@@ -46,6 +46,10 @@ class HeadGrid:
     def cavity(self) -> np.ndarray:
         """The intracranial cavity (k, j, i) bool; empty where no bone encloses anything."""
         return _enclosed_brain(self)
+
+    def millilitres(self, mask: np.ndarray) -> float:
+        """Volume in ml of a mask (k, j, i)."""
+        return float(mask.sum()) * self.spacing**3 / 1000
 
     def positions(self, mask: np.ndarray) -> np.ndarray:
         """Frame positions (n, 3) (x, y, z) in mm of the voxels of a mask (k, j, i)."""

@@ -11,13 +11,11 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from ..errors import StudyRefused
 from .dicom_header import OVERLAY_TAGS, Header
-from .hounsfield import HIGHEST_HU, to_hu
+from .hounsfield import AIR_SHARE, HIGHEST_HU, is_air, to_hu
 from .sandbox import Frame, decoded
 
 PIXEL_DATA = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF
-AIR_RANGE_HU = (-1100.0, -850.0)
-AIR_SHARE = 0.02
 HU_TYPES = {"", "HU", "US", "UNSPECIFIED"}
 
 
@@ -59,8 +57,8 @@ def masks_high_bits(headers: Sequence[Header]) -> bool:
             return True
         negative |= signed and bool(stored.min() < 0)
         if signed and not negative:
-            air, count = air + _air(hu), count + stored.size
-            air_within += _air(to_hu(within_bits(stored, bits), *scale(header)))
+            air, count = air + int(is_air(hu).sum()), count + stored.size
+            air_within += int(is_air(to_hu(within_bits(stored, bits), *scale(header))).sum())
     return not negative and count > 0 and air < AIR_SHARE * count <= air_within
 
 
@@ -106,10 +104,6 @@ def _method(headers: Sequence[Header]) -> str:
     """The name of the compression; never the text of an unknown one, which may say anything."""
     syntax = headers[0].syntax if headers else ExplicitVRLittleEndian
     return str(syntax.name) if syntax.type == "Transfer Syntax" else "an unknown transfer syntax"
-
-
-def _air(hu: np.ndarray) -> int:
-    return int(((hu >= AIR_RANGE_HU[0]) & (hu <= AIR_RANGE_HU[1])).sum())
 
 
 def _bits(header: Header) -> int:

@@ -35,9 +35,9 @@ def grid_index(grid: HeadGrid, to_frame: np.ndarray, points: np.ndarray) -> np.n
     return ((points @ from_frame[:3, :3].T + from_frame[:3, 3] - grid.origin) / grid.spacing)[:, ::-1].T
 
 
-def sample(grid: HeadGrid, to_frame: np.ndarray, points: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Values (n,) of `source` (k, j, i), which lies on `grid`, at points (n, 3) mm of a frame; 0 outside."""
-    return np.asarray(ndimage.map_coordinates(source, grid_index(grid, to_frame, points), order=1, mode="constant", cval=0.0))
+def sample(source: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Values (n,) of `source` (k, j, i), which lies on a grid, at indices (3, n) of it, linear; 0 outside."""
+    return np.asarray(ndimage.map_coordinates(source, index, order=1, mode="constant", cval=0.0))
 
 
 def refine(cost: Callable[[np.ndarray], float], start: np.ndarray, size: tuple[float, ...]) -> np.ndarray:

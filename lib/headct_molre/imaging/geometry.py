@@ -7,7 +7,6 @@ from itertools import permutations
 import numpy as np
 
 from ..errors import StudyRefused
-from .hounsfield import AIR_HU as AIR_HU
 from .hounsfield import put_hu
 from .limits import MAX_AXIS, MAX_EXTENT_MM, MAX_VOLUME_BYTES
 from .volume import Volume
@@ -110,19 +109,6 @@ class Canvas:
         }
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in {**measured, **facts}.items()}
         return Volume(hu=self.hu, affine=self.affine, facts=rounded)
-
-
-def make_volume(array: np.ndarray, affine: np.ndarray, facts: Facts) -> Volume:
-    """A Volume from HU values on an affine grid: axial order, values below -1024 HU and not-numbers as air, facts measured.
-
-    `array` (n0, n1, n2) HU, whole numbers of any integer type (held as int16) or floating point (held as float32); `affine`
-    (4, 4) to RAS mm. `facts` given by the caller win over the measured ones. Raises StudyRefused `geometry_invalid`,
-    `too_large` or `not_hu` (no finite value, or values beyond any CT number).
-    """
-    canvas = Canvas(array.shape, affine, np.dtype(np.int16 if array.dtype.kind in "iu" else np.float32))
-    for index, slab in enumerate(array):
-        canvas.put(index, slab)
-    return canvas.volume(facts)
 
 
 def _invalid(reason: str) -> StudyRefused:

@@ -10,6 +10,9 @@ AIR_HU = -1000.0
 LOWEST_HU = -1024.0
 # The widest CT number scale that scanners offer ends at 30,710 HU.
 HIGHEST_HU = 32_767.0
+# The air around a head, padding included; a CT whose pixels hold less than this share of it is on another scale.
+AIR_RANGE_HU = (-1100.0, -850.0)
+AIR_SHARE = 0.02
 
 
 def held_dtype(stored: np.dtype, slope: float, intercept: float) -> np.dtype:
@@ -27,6 +30,11 @@ def to_hu(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         return stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.multiply(stored, slope, dtype=np.float32 if small else np.float64) + intercept)
+
+
+def is_air(hu: np.ndarray) -> np.ndarray:
+    """Mask, of any shape, of the values that are air on the Hounsfield scale."""
+    return np.asarray((hu >= AIR_RANGE_HU[0]) & (hu <= AIR_RANGE_HU[1]))
 
 
 def put_hu(target: np.ndarray, hu: np.ndarray) -> bool:

@@ -14,14 +14,16 @@ from scipy import ndimage
 from .cavity import HeadGrid
 from .frame import about_x, degrees_between, grid_index, rigid
 from .reference import BLUR_MM, BODY_HU, BONE_HU, reference_head
-from .sagittal import OutlineFit, fit_outline
+from .sagittal import fit_outline
 from .symmetry import MirrorPlane, find_planes
 
 TURN_DEGREES = 15.0
 # Where the middle of the mean head's cavity lies in its own frame.
 CAVITY_CENTRE_MM = np.array([0.0, -3.0, 10.0])
-# Two poses nearer to each other than this are refined as one; so near to the scanner's own, a head lies as its headers say.
+# Two poses nearer to each other than this are refined as one.
 APART_DEGREES = 60.0
+# So near to the scanner's own directions, a head lies as its headers say.
+AS_TAGGED_DEGREES = 60.0
 CANDIDATES = 4
 # With fewer points of the reference in view nothing is compared.
 FEWEST_POINTS = 1500
@@ -34,15 +36,11 @@ PRIOR = 0.05
 class Pose:
     """`to_head` (4, 4) takes the grid's frame to the head frame (RAS mm, origin that of the outline) of a head as large as the mean one.
 
-    `body` and `bone` are correlations with the reference, `overlap` is with its outline, `symmetry` across the midline; poses are
-    ranked by `score`, their sum with `body` twice; `turned` is True where the head does not lie as the headers say.
+    Poses are ranked by `score`: correlation with the reference's body, twice, and with its bone, overlap with its outline, symmetry across
+    the midline, less the prior where `turned`, which is True where the head does not lie as the headers say.
     """
 
     to_head: np.ndarray
-    body: float
-    bone: float
-    overlap: float
-    symmetry: float
     score: float
     turned: bool
 
@@ -89,20 +87,12 @@ def _turns(plane: MirrorPlane, centre: np.ndarray) -> list[np.ndarray]:
 
 def _refined(grid: HeadGrid, to_head: np.ndarray, symmetry: float, body: np.ndarray, bone: np.ndarray, seen: np.ndarray) -> Pose:
     fit = fit_outline(grid, to_head, (-15.0, 0.0, 15.0))
-    to_head = placed(to_head, fit)
+    to_head = fit.placed(to_head)
     like_body = _correlation(grid, to_head, body, seen, reference_head().body, every=1, scale=fit.scale)
     like_bone = _correlation(grid, to_head, bone, seen, reference_head().bone, every=1, scale=fit.scale)
-    turned = degrees_between(to_head, np.eye(4)) > APART_DEGREES
+    turned = degrees_between(to_head, np.eye(4)) > AS_TAGGED_DEGREES
     score = 2 * like_body + like_bone + fit.overlap + symmetry - (PRIOR if turned else 0.0)
-    return Pose(to_head, like_body, like_bone, fit.overlap, symmetry, score, turned)
-
-
-def placed(to_midline: np.ndarray, fit: OutlineFit) -> np.ndarray:
-    """The matrix (4, 4) to the head frame from one to a frame in which the outline was fitted."""
-    to_head = np.eye(4)
-    to_head[:3, :3] = about_x(fit.pitch)
-    to_head[:3, 3] = 0.0, -fit.along, -fit.above
-    return np.asarray(to_head @ to_midline)
+    return Pose(to_head, score, turned)
 
 
 def _blurred(grid: HeadGrid, window: tuple[float, float]) -> np.ndarray:

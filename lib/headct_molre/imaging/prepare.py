@@ -56,7 +56,7 @@ def prepare(volume: Volume, standard_from_ras: np.ndarray) -> Prepared:
     ras_from_model = np.linalg.inv(standard_from_ras) @ model_grid()
     scanned = np.linalg.inv(volume.affine) @ ras_from_model
     first, last = _scanned_slices(scanned, volume.hu.shape[0])
-    hu = _averaged(volume, ras_from_model, range(first, last + 1))
+    hu = averaged(volume, ras_from_model, range(first, last + 1))
     head = np.flatnonzero((hu > BODY_HU).sum((1, 2)) * SPACING_MM[1] * SPACING_MM[2] >= HEAD_AREA_MM2)
     if len(head) < MINIMUM_SLICES:
         raise StudyRefused("partial_coverage", f"Only {len(head)} slices of 4 mm show the head; the models need {MINIMUM_SLICES}.")
@@ -65,7 +65,7 @@ def prepare(volume: Volume, standard_from_ras: np.ndarray) -> Prepared:
     return Prepared(as_stored(hu[head[0] : head[-1] + 1]).astype(np.float32), model_to_ras)
 
 
-def _averaged(volume: Volume, ras_from_model: np.ndarray, slices: range) -> np.ndarray:
+def averaged(volume: Volume, ras_from_model: np.ndarray, slices: range) -> np.ndarray:
     """The volume on the given slices of the model grid (len(slices), 256, 256), float32, finer voxels averaged."""
     step, row, column = volume.spacing_mm
     layers = max(min(int(SPACING_MM[0] / step + 0.02), LAYERS), 1)
@@ -74,11 +74,11 @@ def _averaged(volume: Volume, ras_from_model: np.ndarray, slices: range) -> np.n
     blocks, affine = block_mean(volume.hu, volume.affine, factors)
     index_from_model = np.linalg.inv(affine) @ ras_from_model
     hu = np.zeros((len(slices), FIELD_PX, FIELD_PX), dtype=np.float32)
+    # A layer of the first or last slice may lie beyond the scan's end; the slice it belongs to does not.
+    beyond = 0.5 + abs(index_from_model[0, 0]) * (0.5 - 0.5 / layers)
     for layer in range(layers):
         shifted = index_from_model.copy()
         shifted[:3, 3] += index_from_model[:3, 0] * ((layer + 0.5) / layers - 0.5)
-        # A layer of the first or last slice may lie beyond the scan's end; the slice it belongs to does not.
-        beyond = 0.5 + abs(index_from_model[0, 0]) * (0.5 - 0.5 / layers)
         hu += resample(blocks, shifted, slices, order=1, outside=-1000.0, beyond=beyond) / np.float32(layers)
     return hu
 

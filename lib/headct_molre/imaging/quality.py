@@ -13,10 +13,13 @@ from ..errors import StudyRefused
 from ..schema import Quality, Warning_
 from .cavity import LARGEST_CAVITY_ML, HeadGrid, head_grid, look_around
 from .coverage import coverage_warnings, measure_coverage
-from .geometry import AIR_HU, Facts
+from .frame import degrees_between
+from .geometry import Facts
+from .hounsfield import AIR_HU, AIR_SHARE, is_air
 from .kernels import is_bone_kernel
 from .metal import LEAST_ML, measure_metal
 from .motion import measure_motion
+from .orientation import AS_TAGGED_DEGREES
 from .vessels import measure_vessels
 from .volume import Volume
 
@@ -29,10 +32,8 @@ SMALLEST_CAVITY_ML = 300.0
 # A head's outline is 200 to 280 cm2, a trunk's 500 to 900.
 LARGEST_HEAD_CM2 = 420.0
 THICK_SLICE_MM = 5.5
-# Ordinary positioning stays below; beyond 60 degrees it is more likely that the headers are wrong.
-ROTATED_DEGREES, MISLABELLED_DEGREES = 30.0, 60.0
-# Even a field of view cropped to the skull keeps a tenth of air in its corners.
-AIR_SHARE = 0.02
+# Ordinary positioning stays below.
+ROTATED_DEGREES = 30.0
 
 
 def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
@@ -45,7 +46,7 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
     _check_hounsfield(volume.hu)
     grid = head_grid(volume) if grid is None else grid
     tissue = (grid.hu > -150) & grid.seen
-    if _millilitres(grid, tissue) < 50:
+    if grid.millilitres(tissue) < 50:
         raise StudyRefused("no_brain_in_view", "The images show next to nothing but air. Send the series of the head.")
     coverage = _number(volume.facts, "coverage_mm", volume.spacing_mm[0] * (volume.hu.shape[0] - 1))
     if volume.hu.shape[0] < FEWEST_SLICES or coverage < SHORTEST_COVERAGE_MM:
@@ -61,7 +62,7 @@ def gate(volume: Volume, grid: HeadGrid | None = None) -> Quality:
             f"Up to {gap:.0f} mm lie between two slices; a lesion fits into {LARGEST_GAP_MM:.0f} mm. Send the series with all its slices.",
         )
     brain = ndimage.binary_erosion(grid.cavity)
-    cavity_ml = _millilitres(grid, grid.cavity)
+    cavity_ml = grid.millilitres(grid.cavity)
     if cavity_ml < SMALLEST_CAVITY_ML or not brain.any():
         raise _no_brain(grid, tissue)
     values = grid.hu[brain]
@@ -93,7 +94,7 @@ def judge_aligned(quality: Quality, volume: Volume, grid: HeadGrid, standard_fro
     """
     coverage = measure_coverage(grid, standard_from_ras)
     vessels = measure_vessels(volume, standard_from_ras) if aligned else None
-    turn = float(np.degrees(np.arccos(np.clip((np.trace(standard_from_ras[:3, :3]) - 1) / 2, -1, 1))))
+    turn = degrees_between(standard_from_ras, np.eye(4))
     facts: Facts = {
         **quality.facts,
         "vertex_cut_share": round(coverage.vertex_cut, 3),
@@ -104,7 +105,7 @@ def judge_aligned(quality: Quality, volume: Volume, grid: HeadGrid, standard_fro
     warnings = list(quality.warnings) + coverage_warnings(coverage)
     if turn > ROTATED_DEGREES:
         message = f"The head lay {turn:.0f} degrees off the scanner's axes and was turned upright."
-        if turn > MISLABELLED_DEGREES:
+        if turn > AS_TAGGED_DEGREES:
             message += " Perhaps its headers name the wrong axes: check left and right."
         warnings.append(Warning_(code="head_rotated", message=message, value=round(turn, 1)))
     if vessels is not None and vessels.enhanced:
@@ -123,7 +124,7 @@ def _check_hounsfield(hu: np.ndarray) -> None:
     sample = hu[:, ::8, ::8] if min(hu.shape[1:]) >= 128 else hu[:, ::2, ::2]
     if not np.isfinite(sample).all():
         raise StudyRefused("not_hu", "The image holds values that are not finite numbers.")
-    if np.mean((sample >= -1100) & (sample <= -850)) >= AIR_SHARE:
+    if np.mean(is_air(sample)) >= AIR_SHARE:
         return
     values, counts = np.unique(sample, return_counts=True)
     low, high = float(values[0]), float(values[-1])
@@ -145,13 +146,13 @@ def _no_brain(grid: HeadGrid, tissue: np.ndarray) -> StudyRefused:
     rim[:, [0, -1], :] = rim[:, :, [0, -1]] = True
     hits, misses = look_around(grid.bone, rim & ~grid.bone, np.ones_like(grid.seen))
     shell = (hits >= 14) & (misses <= 0.2 * (hits + misses)) & ~grid.bone & grid.seen
-    if _millilitres(grid, shell & (grid.hu < -150)) > SMALLEST_CAVITY_ML and _outline_cm2(grid, tissue | shell) < LARGEST_HEAD_CM2:
+    if grid.millilitres(shell & (grid.hu < -150)) > SMALLEST_CAVITY_ML and _outline_cm2(grid, tissue | shell) < LARGEST_HEAD_CM2:
         return StudyRefused("not_human_brain", "The skull encloses air or foam and no brain, as in a plastic phantom. Send a patient's CT.")
     if _outline_cm2(grid, tissue) > LARGEST_HEAD_CM2:
         return StudyRefused("not_head", "This is not a CT of the head: the body in view is too wide. Send the series of the head.")
     soft = grid.hu[tissue & (grid.hu < 200)]
-    bone_ml = _millilitres(grid, grid.bone)
-    if bone_ml < 30 and len(soft) and 10 < np.median(soft) < 70 and _millilitres(grid, tissue) < LARGEST_CAVITY_ML:
+    bone_ml = grid.millilitres(grid.bone)
+    if bone_ml < 30 and len(soft) and 10 < np.median(soft) < 70 and grid.millilitres(tissue) < LARGEST_CAVITY_ML:
         return StudyRefused("not_plain_ct", "The skull was removed from these images. Send the original non-contrast CT.")
     if bone_ml < 30:
         return StudyRefused("not_head", "No skull is in view. Send the series of the head, without contrast medium.")
@@ -230,10 +231,6 @@ def _outline_cm2(grid: HeadGrid, mask: np.ndarray) -> float:
     body = labels == int(sizes.argmax())
     areas = [float(ndimage.binary_fill_holes(layer).sum()) for layer in body if layer.any()]
     return float(np.median(areas)) * grid.spacing**2 / 100
-
-
-def _millilitres(grid: HeadGrid, mask: np.ndarray) -> float:
-    return float(mask.sum()) * grid.spacing**3 / 1000
 
 
 def _number(facts: Facts, key: str, default: float) -> float:

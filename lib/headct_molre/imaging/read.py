@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ..errors import HeadCTError, InvalidRequest, StudyRefused
 from .archive import unpacked_archive
-from .content import content_sha256 as content_sha256
 from .dicom import read_dicom
 from .files import not_readable, study_files
 from .formats import HEADER_SUFFIX, SUPPORTED, study_suffix

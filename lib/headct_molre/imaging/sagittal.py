@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cavity import HeadGrid
-from .frame import refine, sample
+from .frame import about_x, grid_index, refine, sample
 from .outline import ANGLES_DEGREES, OUTLINE_MM
 
 SLAB_MM = np.arange(-18.0, 19.0, 6.0)
@@ -36,8 +36,15 @@ class OutlineFit:
 
     @property
     def vertex(self) -> float:
-        """Height in mm of the outline's vertex in the pitched frame."""
-        return self.above + float(np.exp(self.scale) * OUTLINE_MM[ANGLES_DEGREES == 90][0])
+        """Height in mm of the outline's vertex over its origin."""
+        return float(np.exp(self.scale) * OUTLINE_MM[ANGLES_DEGREES == 90][0])
+
+    def placed(self, to_midline: np.ndarray) -> np.ndarray:
+        """The matrix (4, 4) to the frame of the outline, from the one to the frame in which it was fitted."""
+        to_outline = np.eye(4)
+        to_outline[:3, :3] = about_x(self.pitch)
+        to_outline[:3, 3] = 0.0, -self.along, -self.above
+        return np.asarray(to_outline @ to_midline)
 
 
 def fit_outline(grid: HeadGrid, to_frame: np.ndarray, starts_degrees: tuple[float, ...]) -> OutlineFit:
@@ -50,11 +57,14 @@ def fit_outline(grid: HeadGrid, to_frame: np.ndarray, starts_degrees: tuple[floa
     forward, up = np.meshgrid(PLANE_MM + centre[1], PLANE_MM + centre[2], indexing="ij")
     plane = np.stack([forward.ravel(), up.ravel()], axis=1)
     points = np.concatenate([np.column_stack([np.full(len(plane), x), plane]) for x in SLAB_MM])
-    inside = sample(grid, to_frame, points, grid.cavity.astype(np.float32)).reshape(len(SLAB_MM), -1)
-    seen = sample(grid, to_frame, points, grid.seen.astype(np.float32)).reshape(len(SLAB_MM), -1) > 0.99
+    index = grid_index(grid, to_frame, points)
+
+    def share(mask: np.ndarray) -> np.ndarray:
+        return sample(mask.astype(np.float32), index).reshape(len(SLAB_MM), -1)
+
+    inside, seen = share(grid.cavity), share(grid.seen) > 0.99
     bare = ~grid.cavity & (grid.hu > SOFT_HU[0]) & (grid.hu < SOFT_HU[1])
-    unknown = sample(grid, to_frame, points, bare.astype(np.float32)).reshape(len(SLAB_MM), -1)
-    weight = seen.mean(axis=0) * (1 - (unknown * seen).mean(axis=0))
+    weight = seen.mean(axis=0) * (1 - (share(bare) * seen).mean(axis=0))
     found = (inside * seen).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
 
     def expected(parameters: np.ndarray) -> np.ndarray:

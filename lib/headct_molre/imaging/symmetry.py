@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from .cavity import HeadGrid
-from .frame import refine, rigid, sample
+from .frame import grid_index, refine, rigid, sample
 
 # Where neither the face nor the end of the scan disturbs, below the vertex of a head that is nearly upright.
 CAP_MM = 100.0
@@ -45,12 +45,12 @@ class MirrorCost:
             cavity = grid.positions(grid.cavity) @ to_frame[:3, :3].T + to_frame[:3, 3]
             points = points[points[:, 2] > cavity[:, 2].max() - below_vertex_mm]
         self._points = points[:: max(len(points) // most_points, 1)]
-        self._here = sample(grid, to_frame, self._points, self._image)
+        self._here = sample(self._image, grid_index(grid, to_frame, self._points))
 
     def _there(self, normal: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
         across = self._points - 2 * (self._points @ normal - offset)[:, None] * normal
-        there = sample(self._grid, self._to_frame, across, self._image)
-        return there, sample(self._grid, self._to_frame, across, self._seen) > 0.99
+        index = grid_index(self._grid, self._to_frame, across)
+        return sample(self._image, index), sample(self._seen, index) > 0.99
 
     def __call__(self, normal: np.ndarray, offset: float) -> float:
         there, valid = self._there(normal, offset)

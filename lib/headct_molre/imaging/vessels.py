@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .geometry import AIR_HU
+from .hounsfield import AIR_HU
 from .volume import Volume
 
 # Rays of the midsagittal plane on which the sinus runs, from above the frontal sinus over the vertex to the torcula.

@@ -74,7 +74,7 @@ class HeadCT(InferTask):
             prediction = self._stored(content, study, listed)
             if prediction is None:
                 started = time.monotonic()
-                prediction = self._served_predictor().predict(path, study, series_uid)
+                prediction = self._served_predictor().predict(path, study, series_uid, content)
                 self._store.put_prediction(content, prediction)
                 if listed:
                     self._store.set_content(study, content)

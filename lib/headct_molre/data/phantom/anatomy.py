@@ -142,6 +142,19 @@ def ventricle_distance(head: Head, points: np.ndarray) -> np.ndarray:
     return distance
 
 
+def tentorium_height(points: np.ndarray) -> np.ndarray:
+    """Height (mm) of the tentorium over the places of points (3, N)."""
+    x, y, _ = points
+    return np.asarray(-18 - 0.006 * x * x - 0.12 * (y + 45))
+
+
+def sagittal_sinus(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Signed distance (mm) to the superior sagittal sinus for points (3, N) at `depth` (N,) below the inner table."""
+    x, y, z = points
+    along = np.minimum(4 - np.abs(x), 5 - depth - 0.5 * np.abs(x))
+    return np.minimum(along, np.maximum(z - 20, -40 - y))
+
+
 def displaced(head: Head, points: np.ndarray) -> np.ndarray:
     """Where the brain at these points (3, N) would lie without midline shift; the shift fades towards the skull."""
     if head.midline_shift_mm == 0:
@@ -168,7 +181,7 @@ def paint_brain(head: Head, brain: Canvas) -> None:
         for centre, radii in DEEP_NUCLEI:
             brain.paint(coverage(ellipsoid(points, (side * centre[0], centre[1], centre[2]), radii), 2), head.grey_hu, GREY)
 
-    tentorium = -18 - 0.006 * x * x - 0.12 * (y + 45)
+    tentorium = tentorium_height(points)
     below = coverage(np.minimum(tentorium - z, -20 - y), 2)
     folia = np.sin(z * np.float32(2 * np.pi / 7) + 0.03 * y)
     brain.paint(below, head.grey_hu - 1 - 3 * (folia > 0.6), GREY)
@@ -199,7 +212,6 @@ def paint_brain(head: Head, brain: Canvas) -> None:
     brain.paint(coverage(falx), 52.0, SOFT_TISSUE)
     notch = np.hypot(x, y + 22) - 30
     brain.paint(coverage(np.minimum(0.8 - np.abs(z - tentorium), np.minimum(notch, -22 - y))), 52.0, SOFT_TISSUE)
-    sagittal_sinus = np.minimum(4 - np.abs(x), 5 - depth - 0.5 * np.abs(x))
-    brain.paint(coverage(np.minimum(sagittal_sinus, np.maximum(z - 20, -40 - y))), 54.0, SOFT_TISSUE)
+    brain.paint(coverage(sagittal_sinus(brain.points, depth)), 54.0, SOFT_TISSUE)
     if rng.random() < 0.5:  # physiological pineal calcification is normal in adults and no finding
         brain.paint(coverage(ellipsoid(points, (0, -31, 2), (2.2, 2.2, 2.2))), 130.0, BONE)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from .anatomy import SOFT_TISSUE, Head, ventricle_distance
+from .anatomy import SOFT_TISSUE, Head, sagittal_sinus, tentorium_height, ventricle_distance
 from .shapes import Canvas, coverage, ellipsoid
 
 Point = tuple[float, float, float]
@@ -58,10 +58,8 @@ def paint_contrast(contrast: Contrast, head: Head, brain: Canvas) -> None:
 def _paint_dural_sinuses(brain: Canvas, hu: float) -> None:
     """Superior sagittal sinus (where the plain head has it), transverse sinuses and torcula."""
     x, y, z = brain.points
-    sagittal = np.minimum(4 - np.abs(x), 5 - brain.depth - 0.5 * np.abs(x))
-    brain.paint(coverage(np.minimum(sagittal, np.maximum(z - 20, -40 - y))), hu, SOFT_TISSUE)
-    tentorium = -18 - 0.006 * x * x - 0.12 * (y + 45)
-    transverse = np.minimum(np.minimum(5 - brain.depth, 4 - np.abs(z - tentorium)), -30 - y)
+    brain.paint(coverage(sagittal_sinus(brain.points, brain.depth)), hu, SOFT_TISSUE)
+    transverse = np.minimum(np.minimum(5 - brain.depth, 4 - np.abs(z - tentorium_height(brain.points))), -30 - y)
     brain.paint(coverage(transverse), hu, SOFT_TISSUE)
     brain.paint(coverage(np.minimum(7 - np.hypot(x, z + 14), np.minimum(6 - brain.depth, -50 - y))), hu, SOFT_TISSUE)
 
