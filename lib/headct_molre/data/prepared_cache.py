@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..imaging import PREPARATION_VERSION
 from ..imaging.content import content_sha256
+from ..imaging.grid import SLICE_GRID, Grid
 from .prepared_entry import MAGIC, DamagedEntry, decode, encode
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ class PreparedCache:
         self.folder = folder
         self.limit_bytes = limit_bytes
 
-    def get(self, content: str) -> PreparedStudy | None:
-        """The study of this content (`content_sha256`, the choice of a series included), or None.
+    def get(self, content: str, grid: Grid = SLICE_GRID) -> PreparedStudy | None:
+        """The study of this content (`content_sha256`, the choice of a series included) on this grid, or None.
 
         A damaged entry counts as absent and is removed.
         """
-        key = _key(content)
+        key = _key(content, grid)
         path = self.folder / f"{key}{ENTRY}"
         try:
             study = decode(key, path.read_bytes())
@@ -61,9 +62,9 @@ class PreparedCache:
             os.utime(path)
         return study
 
-    def put(self, content: str, study: PreparedStudy) -> None:
+    def put(self, content: str, study: PreparedStudy, grid: Grid = SLICE_GRID) -> None:
         """Store an accepted study, then remove the least recently used ones above the limit."""
-        key = _key(content)
+        key = _key(content, grid)
         data = encode(key, study)
         if len(data) > self.limit_bytes:
             return
@@ -112,7 +113,11 @@ class PreparedCache:
 
 
 def cached_prepare(
-    path: Path, series_uid: str | None = None, cache: PreparedCache | None = None, content: str | None = None
+    path: Path,
+    series_uid: str | None = None,
+    cache: PreparedCache | None = None,
+    content: str | None = None,
+    grid: Grid = SLICE_GRID,
 ) -> PreparedStudy:
     """`imaging.pipeline.prepare_study` behind a cache: looked up by content, else prepared and stored.
 
@@ -122,20 +127,20 @@ def cached_prepare(
     from ..imaging.pipeline import PreparedStudy, prepare_study
 
     if cache is None:
-        return prepare_study(path, series_uid)
+        return prepare_study(path, series_uid, grid)
     started = time.perf_counter()
     content = content_sha256(path, series_uid) if content is None else content
-    if (found := cache.get(content)) is not None:
+    if (found := cache.get(content, grid)) is not None:
         return PreparedStudy(found.prepared, found.quality, {"prepared_cache": round((time.perf_counter() - started) * 1000, 3)})
-    study = prepare_study(path, series_uid)
+    study = prepare_study(path, series_uid, grid)
     # A folder that is still being copied changes between the hash and the reading; what was read is then not what was hashed.
     if content_sha256(path, series_uid) == content:
-        cache.put(content, study)
+        cache.put(content, study, grid)
     return study
 
 
-def _key(content: str) -> str:
-    return hashlib.sha256("\n".join((content, PREPARATION_VERSION, MAGIC.hex())).encode()).hexdigest()
+def _key(content: str, grid: Grid) -> str:
+    return hashlib.sha256("\n".join((content, PREPARATION_VERSION, repr(grid), MAGIC.hex())).encode()).hexdigest()
 
 
 def _remove(path: Path) -> None:

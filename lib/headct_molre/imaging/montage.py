@@ -17,7 +17,8 @@ from scipy import ndimage
 from .. import __version__
 from ..errors import StudyRefused
 from ..schema import Quality
-from .prepare import BODY_HU, SPACING_MM, WINDOWS_HU, Prepared
+from .grid import SLICE_GRID
+from .prepare import BODY_HU, WINDOWS_HU, Prepared
 from .volume import Volume
 
 WINDOW_NAMES = ("Brain", "Subdural", "Bone")
@@ -65,7 +66,7 @@ def prepared_picture(prepared: Prepared, quality: Quality) -> bytes:
     for warning in quality.warnings:
         value = "" if warning.value is None else f" {warning.value:g}"
         lines.append(Line(f"{warning.message}   [{warning.code}{value}]", AMBER, TEXT_PX))
-    step, row, column = SPACING_MM
+    step, row, column = SLICE_GRID.spacing_mm
     grid = f"{len(hu)} model slices of {step:g} mm, {row:g} x {column:g} mm in plane, drawn pixel by pixel"
     lines += [Line(text, WHITE, TEXT_PX) for text in (*_facts(quality), grid)]
     return _draw(blocks, lines)

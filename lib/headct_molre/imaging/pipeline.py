@@ -9,6 +9,7 @@ from pathlib import Path
 from ..schema import Quality, Warning_
 from .align import Alignment, align
 from .cavity import head_grid
+from .grid import SLICE_GRID, Grid
 from .prepare import Prepared, prepare
 from .quality import gate, judge_aligned
 from .read import read_study
@@ -24,29 +25,29 @@ class PreparedStudy:
     timing_ms: dict[str, float]
 
 
-def prepare_study(path: Path, series_uid: str | None = None) -> PreparedStudy:
-    """Read, judge, align and prepare the study at `path`; `series_uid` picks a DICOM series.
+def prepare_study(path: Path, series_uid: str | None = None, grid: Grid = SLICE_GRID) -> PreparedStudy:
+    """Read, judge, align and prepare the study at `path` for a model's grid; `series_uid` picks a DICOM series.
 
     Raises what `read_study` raises, and StudyRefused where the gate refuses the study.
     """
     started = time.perf_counter()
     volume = read_study(path, series_uid)
     read_ms = (time.perf_counter() - started) * 1000
-    study = prepare_volume(volume)
+    study = prepare_volume(volume, grid)
     return PreparedStudy(study.prepared, study.quality, {"read": round(read_ms, 3), **study.timing_ms})
 
 
-def prepare_volume(volume: Volume) -> PreparedStudy:
+def prepare_volume(volume: Volume, grid: Grid = SLICE_GRID) -> PreparedStudy:
     """The same from a volume that has been read. Raises StudyRefused where the gate refuses it."""
     started = time.perf_counter()
-    grid = head_grid(volume)
-    quality = gate(volume, grid)
+    head = head_grid(volume)
+    quality = gate(volume, head)
     judged = time.perf_counter()
-    alignment = align(volume, grid)
+    alignment = align(volume, head)
     aligned = time.perf_counter()
-    quality = judge_aligned(quality, volume, grid, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
+    quality = judge_aligned(quality, volume, head, alignment.standard_from_ras, aligned=alignment.method != "scanner frame")
     judged_again = time.perf_counter()
-    prepared = prepare(volume, alignment.standard_from_ras)
+    prepared = prepare(volume, alignment.standard_from_ras, grid)
     ended = time.perf_counter()
     seconds = {"quality": judged - started + judged_again - aligned, "align": aligned - judged, "prepare": ended - judged_again}
     timing = {stage: round(spent * 1000, 3) for stage, spent in seconds.items()}

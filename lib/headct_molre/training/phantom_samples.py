@@ -16,7 +16,8 @@ from tqdm import tqdm
 from ..data.phantom import make_phantom
 from ..data.phantom.anatomy import TISSUES, VENTRICLE
 from ..data.phantom.lesions import DRAWABLE, LESION_ID
-from ..imaging.prepare import model_grid, prepare, resample, windows
+from ..imaging.grid import SLICE_GRID
+from ..imaging.prepare import prepare, resample, windows
 from ..models.backbones.demo import PATCH_PX, SPEC
 from ..models.backbones.spec import to_input
 
@@ -53,8 +54,8 @@ def make_sample(seed: int) -> Sample:
     error[:3, 3] = rng.normal(0, 3.0, 3)
     standard_from_ras = error @ np.linalg.inv(phantom.pose)
     prepared = prepare(phantom.volume, standard_from_ras)
-    index_from_model = np.linalg.inv(phantom.volume.affine) @ np.linalg.inv(standard_from_ras) @ model_grid()
-    first = round(float(np.linalg.solve(model_grid(), standard_from_ras @ prepared.model_to_ras)[0, 3]))
+    index_from_model = np.linalg.inv(phantom.volume.affine) @ np.linalg.inv(standard_from_ras) @ SLICE_GRID.standard_from_index
+    first = round(float(np.linalg.solve(SLICE_GRID.standard_from_index, standard_from_ras @ prepared.model_to_ras)[0, 3]))
     tissue = resample(phantom.tissue, index_from_model, range(first, first + len(prepared.hu)), order=0, outside=0.0)
 
     slices = to_input(SPEC, torch.from_numpy(windows(prepared.hu)))

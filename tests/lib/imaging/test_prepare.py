@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from headct_molre.errors import StudyRefused
-from headct_molre.imaging.prepare import FIELD_PX, prepare, windows
+from headct_molre.imaging.grid import SLICE_GRID
+from headct_molre.imaging.prepare import prepare, windows
 from headct_molre.imaging.volume import Volume
 from moving import cropped
 
@@ -94,7 +95,7 @@ def test_grid_is_1_by_1_by_4_mm_from_inferior_to_superior_in_radiological_order(
     np.testing.assert_allclose(steps[:, 0], (0, 0, 4))
     np.testing.assert_allclose(steps[:, 1], (0, -1, 0))
     np.testing.assert_allclose(steps[:, 2], (-1, 0, 0))
-    assert prepared.hu.shape[1:] == (FIELD_PX, FIELD_PX)
+    assert prepared.hu.shape[1:] == (SLICE_GRID.field_px, SLICE_GRID.field_px)
     assert np.all(np.diff(prepared.slice_centres_ras[:, 2]) > 0)
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from ...compat import declare_torchvision_operators
 from ..lora import LoRATarget
-from .spec import BackboneSpec
+from .spec import BackboneSpec, KeyFormat
 
 PATCH_PX = 8
 INPUT_PX = (112, 96)
@@ -14,13 +14,13 @@ DIMENSION = 192
 DEPTH = 4
 
 
-def build() -> nn.Module:
+def build(input_px: tuple[int, int] = INPUT_PX) -> nn.Module:
     """A ViT of 4 blocks and width 192 (1.8 M parameters) whose CLS token is the slice feature."""
     declare_torchvision_operators()
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(
-        img_size=INPUT_PX, patch_size=PATCH_PX, embed_dim=DIMENSION, depth=DEPTH, num_heads=3, num_classes=0, global_pool="token"
+        img_size=input_px, patch_size=PATCH_PX, embed_dim=DIMENSION, depth=DEPTH, num_heads=3, num_classes=0, global_pool="token"
     )
 
 
@@ -34,6 +34,8 @@ SPEC = BackboneSpec(
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
     level="slice",
+    pooling="CLS token",
+    formats=(KeyFormat("timm", r"blocks\.0\.attn\.qkv\.weight"),),
     lora_targets=(
         LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
         LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),

@@ -6,10 +6,10 @@ from torch import nn
 
 from ...compat import declare_torchvision_operators
 from ..lora import LoRATarget
-from .spec import IMAGENET_MEAN, IMAGENET_STD, BackboneSpec
+from .spec import IMAGENET_MEAN, IMAGENET_STD, BackboneSpec, KeyFormat
 
 
-def build_base() -> nn.Module:
+def build_base(input_px: tuple[int, int]) -> nn.Module:
     """The network with qkv biases, as the released checkpoints have them; timm's default of mean pooling is not upstream's."""
     declare_torchvision_operators()
     import timm
@@ -27,6 +27,8 @@ DINOV3_BASE = BackboneSpec(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     level="slice",
+    pooling="CLS token",
+    formats=(KeyFormat("timm", r"blocks\.0\.attn\.qkv\.weight"),),
     lora_targets=(
         LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
         LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),

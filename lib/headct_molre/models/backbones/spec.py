@@ -1,69 +1,145 @@
-"""What a backbone is: one frozen description of its network, input, pooling, licence and adaptation."""
+"""What a backbone is: one frozen description of its network, input, pooling, licence, checkpoints and adaptation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
+from ...imaging.grid import SLICE_GRID, Grid
+from ...imaging.prepare import OUTSIDE_HU, WINDOWS_HU, windows
 from ..lora import LoRATarget
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+State = dict[str, torch.Tensor]
+
+
+def unchanged(state: State, network: nn.Module) -> State:
+    """The conversion of a checkpoint whose keys are the network's own."""
+    return state
+
+
+@dataclass(frozen=True)
+class KeyFormat:
+    """One way in which a backbone's weights are published, and how their keys become the network's.
+
+    `marker` is a full-match pattern of a key that tells this format from the others. `reads` is a full-match pattern of the keys that
+    belong to the image tower; all others (a text tower, say) are skipped, and every key that it matches has to be used. `convert` takes
+    the tensors read and the network they are meant for. `options` are keyword arguments of the backbone's `build`.
+    """
+
+    name: str
+    marker: str
+    reads: str = ".*"
+    convert: Callable[[State, nn.Module], State] = unchanged
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def fits(self, keys: set[str]) -> bool:
+        """Whether a checkpoint with these keys is of this format."""
+        return any(re.fullmatch(self.marker, key) for key in keys)
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
     """A foundation model as this project uses it.
 
-    `build` makes the network without weights. `field_mm` is the part of the 256 mm model grid that is shown, as (height,
-    width) in mm, and `input_px` the size it is scaled to. `licence_url` and `hub_id` are null for the shipped demo.
+    `build(input_px=..., **options)` makes the network without weights. A network of level "slice" maps (N, C, H, W) to (N, d); one of
+    level "volume" maps (B, C, D, H, W) and a mask of real slices (B, D) to parts (B, D', d) of its pooled feature, from the lowest to the
+    highest, which sum to it over D'; D is a multiple of D'.
+
+    `field_mm` is the part (height, width) of the grid that is shown, `input_px` the size it is scaled to, `cpu_input_px` the same where
+    no GPU is at hand. `depth` is the number of slices of a volume network's input. `mean` and `std` normalise the windows' 0..1.
+    `trained` is a full-match pattern of the network's own tensors that are trained and kept with a version. `molre` is False where the
+    feature goes to the head as it is. `pooling` says in words what the feature is. `licence_url` and `hub_id` are null where nothing has
+    to be fetched.
     """
 
     name: str
     title: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     dimension: int
     field_mm: tuple[int, int]
     input_px: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
     level: Literal["slice", "volume"]
-    lora_targets: tuple[LoRATarget, ...]
     licence: str
+    pooling: str
+    formats: tuple[KeyFormat, ...]
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    cpu_input_px: tuple[int, int] | None = None
+    depth: int | None = None
+    grid: Grid = SLICE_GRID
+    windows: tuple[tuple[float, float], ...] = WINDOWS_HU
+    lora_targets: tuple[LoRATarget, ...] = ()
+    trained: str | None = None
+    molre: bool = True
     licence_url: str | None = None
     hub_id: str | None = None
+    hub_files: tuple[str, ...] = ("model.safetensors",)
+
+    @property
+    def kind(self) -> str:
+        """ "2D" or "3D"."""
+        return "2D" if self.level == "slice" else "3D"
+
+    def input_px_on(self, device: str) -> tuple[int, int]:
+        """The input size (height, width) on a device, where the model version does not ask for another."""
+        return self.cpu_input_px if self.cpu_input_px is not None and device == "cpu" else self.input_px
 
 
 class NormalisedBackbone(nn.Module):
-    """The network behind the backbone's own normalisation of the three windows."""
+    """The network behind the backbone's own normalisation of the windows."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    def __init__(self, spec: BackboneSpec, input_px: tuple[int, int] | None = None, **options: Any) -> None:
         super().__init__()
-        self.network = spec.build()
-        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+        self.input_px = input_px or spec.input_px
+        self.network = spec.build(input_px=self.input_px, **options)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1), persistent=False)
 
-    def forward(self, slices: torch.Tensor) -> torch.Tensor:
-        """Windowed slices (N, 3, H, W) in 0..1 -> features (N, d)."""
-        return self.network((slices - self.mean) / self.std)
+    def forward(self, slices: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Windowed slices (N, C, H, W) in 0..1 -> features (N, d).
+
+        A volume network takes studies (B, D, C, H, W) and a mask (B, D), and gives parts of their pooled features (B, D', d).
+        """
+        normalised = (slices - self.mean) / self.std
+        if mask is None:
+            return self.network(normalised)
+        return self.network(normalised.transpose(1, 2), mask)
 
     def tokens(self, slices: torch.Tensor) -> torch.Tensor:
         """Windowed slices (N, 3, H, W) -> the last block's tokens (N, T, d) of a timm transformer, prefix tokens first."""
         return self.network.forward_features((slices - self.mean) / self.std)  # type: ignore[operator]
 
 
-def to_input(spec: BackboneSpec, windowed: torch.Tensor) -> torch.Tensor:
-    """Crop the model grid (S, 3, 256, 256) at 1 mm to the backbone's field and scale it to its input (S, 3, H, W)."""
-    height, width = spec.field_mm
+def model_input(spec: BackboneSpec, hu: np.ndarray, input_px: tuple[int, int] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """HU (S, H, W) on the backbone's grid -> windowed slices (S', C, H', W') in 0..1, and which of them are real (S',).
+
+    A volume network gets all the slices that it takes, air above the study's own. Raises ValueError for a study with more.
+    """
+    slices, depth = len(hu), spec.depth or len(hu)
+    if slices > depth:
+        raise ValueError(f"{spec.name} takes {depth} slices, not {slices}")
+    padded = np.pad(hu, ((0, depth - slices), (0, 0), (0, 0)), constant_values=OUTSIDE_HU)
+    return to_input(spec, torch.from_numpy(windows(padded, spec.windows)), input_px), torch.arange(depth) < slices
+
+
+def to_input(spec: BackboneSpec, windowed: torch.Tensor, input_px: tuple[int, int] | None = None) -> torch.Tensor:
+    """Crop windowed slices (S, C, H, W) to the backbone's field and scale them to its input (S, C, H', W')."""
+    size = input_px or spec.input_px
+    height, width = (round(side / step) for side, step in zip(spec.field_mm, spec.grid.spacing_mm[1:], strict=True))
     top, left = (windowed.shape[-2] - height) // 2, (windowed.shape[-1] - width) // 2
     crop = windowed[..., top : top + height, left : left + width]
-    if spec.input_px == spec.field_mm:
+    if crop.shape[-2:] == size:
         return crop
-    return nn.functional.interpolate(crop, spec.input_px, mode="bilinear", antialias=True, align_corners=False)
+    return nn.functional.interpolate(crop, size, mode="bilinear", antialias=True, align_corners=False)
