@@ -14,6 +14,7 @@ from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.spec import NormalisedBackbone
 from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.lora import add_lora
+from headct_molre.models.weights import load_backbone
 from headct_molre.schema import ModelCard
 
 
@@ -27,7 +28,7 @@ def installed(tmp_path, monkeypatch):
     (tmp_path / "backbones").mkdir()
     save_file(backbone.network.state_dict(), tmp_path / "backbones" / "demo.safetensors")
     add_lora(backbone, spec.lora_targets)
-    classifier = HeadCTClassifier(backbone, spec.dimension, 75)
+    classifier = HeadCTClassifier(backbone, spec, 75)
     for parameter in classifier.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     backbone_file = tmp_path / "backbones" / "demo.safetensors"
@@ -108,14 +109,14 @@ def test_partial_backbone_weights_are_refused_with_the_keys(installed):
     state["surplus"] = torch.zeros(1)
     save_file(state, path)
     with pytest.raises(ModelUnavailable, match=r"Missing: norm.weight\. Unexpected: surplus"):
-        checkpoint.load_backbone(backbone_spec("demo"))
+        load_backbone(backbone_spec("demo"))
 
 
 def test_a_pickle_is_never_opened(installed):
     folder, _, _ = installed
     torch.save({"cls_token": torch.zeros(1)}, folder.parent.parent / "backbones" / "demo.safetensors")
-    with pytest.raises(ModelUnavailable, match="Pickled checkpoints are never loaded"):
-        checkpoint.load_backbone(backbone_spec("demo"))
+    with pytest.raises(ModelUnavailable, match="is a pickle"):
+        load_backbone(backbone_spec("demo"))
 
 
 def test_a_missing_champion_is_named(installed):
@@ -154,7 +155,8 @@ def test_missing_backbone_names_licence_and_command(tmp_path, monkeypatch):
     with pytest.raises(ModelUnavailable) as refused:
         checkpoint.load_card("dinov3_base")
     assert "dinov3-license" in refused.value.message
-    assert "hf download timm/vit_base_patch16_dinov3_qkvb.lvd1689m" in refused.value.message
+    assert "headct-molre models --fetch dinov3_base" in refused.value.message
+    assert "timm/vit_base_patch16_dinov3_qkvb.lvd1689m" in refused.value.message
     assert "never served" in refused.value.message
 
 

@@ -84,7 +84,7 @@ def test_dinov3_base_count_is_the_published_one():
         add_lora(backbone, spec.lora_targets[:2])
         attention_count = sum(parameter.numel() for parameter in lora_parameters(backbone))
         add_lora(backbone, spec.lora_targets[2:])
-        total = sum(parameter.numel() for parameter in HeadCTClassifier(backbone, spec.dimension, 75).parameters())
+        total = sum(parameter.numel() for parameter in HeadCTClassifier(backbone, spec, 75).parameters())
     assert round(backbone_count / 1e6, 2) == 85.66
     assert attention_count == 589_824
     assert round(total / 1e6, 1) == 86.6
