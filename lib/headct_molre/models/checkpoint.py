@@ -117,6 +117,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
         experts=_integer(settings, "molre_experts"),
         rank=_integer(settings, "molre_rank"),
         router_width=_integer(settings, "molre_router_width"),
+        pooling=_pooling(settings),
     )
     state = read_tensors(folder / WEIGHTS)
     refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
@@ -141,6 +142,15 @@ def _integer(settings: dict[str, float | int | str | bool | None], name: str) ->
     if not isinstance(value, int):
         raise ModelUnavailable("damaged_model", f"The model card lacks the whole number hyperparameters.{name}.")
     return value
+
+
+def _pooling(settings: dict[str, float | int | str | bool | None]) -> str:
+    from .pooling import POOLINGS
+
+    name = str(settings.get("pooling", "query"))  # cards from before there was a choice name none
+    if name not in POOLINGS:
+        raise ModelUnavailable("damaged_model", f"The model card names the pooling {name!r}; there are {', '.join(POOLINGS)}.")
+    return name
 
 
 def _no_version_message(model: str) -> str:

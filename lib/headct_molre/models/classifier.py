@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from .backbones.spec import BackboneSpec, NormalisedBackbone
 from .lora import add_lora, lora_parameters
 from .molre import MoLRE
-from .pooling import AttentionPooling
+from .pooling import POOLINGS
 
 
 @dataclass
@@ -41,13 +41,15 @@ class HeadCTClassifier(nn.Module):
     the feature's magnitude.
     """
 
-    def __init__(self, backbone: NormalisedBackbone, spec: BackboneSpec, findings: int, *, chunk: int = 64, **molre: int) -> None:
+    def __init__(
+        self, backbone: NormalisedBackbone, spec: BackboneSpec, findings: int, *, pooling: str = "query", chunk: int = 64, **molre: int
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.input_px = backbone.input_px
         self.level, self.trained = spec.level, spec.trained
         self.molre = MoLRE(spec.dimension, **molre) if spec.molre else None  # type: ignore[arg-type]
-        self.pooling = AttentionPooling(spec.dimension) if spec.level == "slice" else None
+        self.pooling = POOLINGS[pooling](spec.dimension) if spec.level == "slice" else None
         self.head = nn.Linear(spec.dimension, findings)
         self.chunk = chunk
         self.checkpointing = False
@@ -139,15 +141,16 @@ def adapted_classifier(
     spec: BackboneSpec,
     findings: int,
     *,
-    lora_rank: int,
-    lora_alpha: float,
-    experts: int,
-    rank: int,
-    router_width: int,
+    lora_rank: int = 8,
+    lora_alpha: float = 16,
+    experts: int = 6,
+    rank: int = 8,
+    router_width: int = 256,
+    pooling: str = "query",
 ) -> HeadCTClassifier:
     """The classifier of a backbone with LoRA added to it in place, as it is trained and as a stored version is loaded."""
     add_lora(backbone, spec.lora_targets, lora_rank, lora_alpha)
-    return HeadCTClassifier(backbone, spec, findings, experts=experts, rank=rank, router_width=router_width)
+    return HeadCTClassifier(backbone, spec, findings, experts=experts, rank=rank, router_width=router_width, pooling=pooling)
 
 
 def _all(slices: torch.Tensor) -> torch.Tensor:

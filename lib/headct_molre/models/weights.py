@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # How a pickle begins: a zip archive, as torch.save writes one, or the protocol opcode of a bare pickle.
 PICKLES = (b"PK\x03\x04", b"\x80")
 SHARDS = "*.safetensors.index.json"
+# Beside weights that `fetch` installed: where they came from, and their hash.
+SOURCE = "source.json"
 
 
 def load_backbone(spec: BackboneSpec, input_px: tuple[int, int] | None = None, path: Path | None = None) -> tuple[NormalisedBackbone, str]:
@@ -33,6 +35,12 @@ def load_backbone(spec: BackboneSpec, input_px: tuple[int, int] | None = None, p
 
     path = path or backbone_path(spec.name)
     files = weight_files(spec, path)
+    sha256 = weights_sha256(files)
+    recorded = _recorded_sha256(path)
+    if recorded not in (None, sha256):
+        raise ModelUnavailable(
+            "damaged_weights", f"The weights in {path} differ from those that were fetched. Remove the folder and fetch again."
+        )
     keys = {key: file for file in files for key in tensor_names(file)}
     published = _format(spec, keys, path)
     wanted = {key: file for key, file in keys.items() if re.fullmatch(published.reads, key)}
@@ -45,7 +53,7 @@ def load_backbone(spec: BackboneSpec, input_px: tuple[int, int] | None = None, p
         raise _misfit(path, published, str(error).splitlines()[0]) from None
     refuse_misfit(backbone.network.state_dict(), state, path)
     backbone.network.load_state_dict(state)
-    return backbone.eval(), weights_sha256(files)
+    return backbone.eval(), sha256
 
 
 def weight_files(spec: BackboneSpec, path: Path) -> list[Path]:
@@ -148,6 +156,14 @@ def _read(wanted: dict[str, Path]) -> dict[str, torch.Tensor]:
         except SafetensorError as error:
             raise _damaged(path, error) from None
     return tensors
+
+
+def _recorded_sha256(path: Path) -> str | None:
+    """The hash that `fetch` noted of the weights in a folder, if it did."""
+    try:
+        return str(json.loads((path / SOURCE).read_bytes())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _refuse_pickle(path: Path) -> None:
