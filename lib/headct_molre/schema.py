@@ -88,7 +88,7 @@ class Quality(Contract):
 class Prediction(Contract):
     """A model version's output on one study (`headct.prediction/1`).
 
-    `engine` is what ran the backbone, in which precision. Predictions that were stored before there was a choice came from torch in float32.
+    `engine` is what ran the backbone, in which precision. Predictions stored before there was a choice came from torch in float32.
     """
 
     schema_: Literal["headct.prediction/1"] = Field("headct.prediction/1", alias="schema")
