@@ -13,7 +13,7 @@ import torch
 
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo",)
+FAMILIES = ("demo", "dinov3")
 
 
 @dataclass(frozen=True)
