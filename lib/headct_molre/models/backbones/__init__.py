@@ -14,6 +14,7 @@ _REGISTRY = {
     "demo": ("demo", "SPEC"),
     "dinov3_base": ("dinov3", "DINOV3_BASE"),
     "dinov3_large": ("dinov3", "DINOV3_LARGE"),
+    "medimageinsight": ("medimageinsight", "SPEC"),
 }
 
 
