@@ -20,7 +20,7 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
     """Install the weights of a backbone and return their folder and hash; what is there already is checked and kept.
 
     From the spec's hub id, or copied from `source`, a file or folder. The files are loaded into the network before they are installed, so
-    that wrong, partial or truncated ones never are; an interrupted download goes on where it stopped. Raises ModelUnavailable with the
+    that wrong, partial or truncated ones never are; after an interruption, files that had come whole are not fetched again. Raises ModelUnavailable with the
     reason and the remedy, InvalidRequest for a source that does not exist, or that would replace what is installed.
     """
     installed = backbone_path(spec.name)
@@ -48,7 +48,7 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
 
 def _download(spec: BackboneSpec, folder: Path) -> None:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     if spec.hub_id is None:
         raise ModelUnavailable("backbone_missing", missing_message(spec))
@@ -60,17 +60,17 @@ def _download(spec: BackboneSpec, folder: Path) -> None:
             "licence_not_accepted",
             f"The hub does not give {spec.hub_id} to you yet. Accept the licence at {spec.licence_url}, run `hf auth login` and try again.",
         ) from None
-    except (EntryNotFoundError, RepositoryNotFoundError):
-        raise ModelUnavailable(
-            "not_on_hub",
-            f"The hub has no {', '.join(spec.hub_files)} in {spec.hub_id}, or shows it only to those who accepted the licence at "
-            f"{spec.licence_url} and ran `hf auth login`.",
-        ) from None
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # the errors of a broken connection are those of the hub's HTTP client, which changes with its versions
+        if isinstance(error, EntryNotFoundError | RepositoryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            raise ModelUnavailable(
+                "not_on_hub",
+                f"The hub has no {', '.join(spec.hub_files)} in {spec.hub_id}, or shows it only to those who accepted the licence at "
+                f"{spec.licence_url} and ran `hf auth login`.",
+            ) from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelUnavailable(
             "hub_unreachable",
-            f"{spec.hub_id} could not be fetched ({reason}). Try again, and it goes on where it stopped; or fetch the files elsewhere and "
+            f"{spec.hub_id} could not be fetched ({reason}). Try again, or fetch the files elsewhere and "
             f"run `headct-molre models --fetch {spec.name} --from PATH`.",
         ) from None
 
