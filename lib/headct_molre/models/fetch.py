@@ -20,8 +20,8 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
     """Install the weights of a backbone and return their folder and hash; what is there already is checked and kept.
 
     From the spec's hub id, or copied from `source`, a file or folder. The files are loaded into the network before they are installed, so
-    that wrong, partial or truncated ones never are; after an interruption, files that had come whole are not fetched again. Raises ModelUnavailable with the
-    reason and the remedy, InvalidRequest for a source that does not exist, or that would replace what is installed.
+    that wrong, partial or truncated ones never are; after an interruption, files that had come whole are not fetched again. Raises
+    ModelUnavailable with the reason and the remedy, InvalidRequest for a source that does not exist or would replace what is installed.
     """
     installed = backbone_path(spec.name)
     if installed.exists():
