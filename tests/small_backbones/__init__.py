@@ -13,7 +13,7 @@ import torch
 
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo", "dinov3", "medimageinsight")
+FAMILIES = ("demo", "dinov3", "medimageinsight", "medgemma")
 
 
 @dataclass(frozen=True)
