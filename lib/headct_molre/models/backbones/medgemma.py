@@ -101,7 +101,7 @@ def resampled(positions: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     image = positions.T.reshape(1, -1, side, side)
     if grid != (side, side):
         image = nn.functional.interpolate(image.float(), grid, mode="bicubic", align_corners=False)
-    return image.flatten(2).transpose(1, 2)
+    return image.flatten(2).transpose(1, 2).contiguous()
 
 
 SPEC = BackboneSpec(
