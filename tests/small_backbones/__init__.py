@@ -14,7 +14,7 @@ import torch
 from headct_molre.models import backbones
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo", "dinov3", "medimageinsight")
+FAMILIES = ("demo", "dinov3", "medimageinsight", "medgemma")
 
 
 @dataclass(frozen=True)

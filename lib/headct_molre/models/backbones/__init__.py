@@ -15,6 +15,7 @@ _REGISTRY = {
     "dinov3_base": ("dinov3", "DINOV3_BASE"),
     "dinov3_large": ("dinov3", "DINOV3_LARGE"),
     "medimageinsight": ("medimageinsight", "SPEC"),
+    "medgemma": ("medgemma", "SPEC"),
 }
 
 

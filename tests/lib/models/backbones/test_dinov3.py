@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.spec import NormalisedBackbone
 from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
@@ -121,8 +122,6 @@ def test_lora_reaches_q_k_and_v_and_merges():
     [("dinov3_base", 85.660, 0.590, 0.602, 86.6), ("dinov3_large", 303.130, 1.573, 1.587, 305.2)],
 )
 def test_counts_are_the_published_ones(name, network, attention, patch, total):
-    from headct_molre.models.backbones import backbone_spec
-
     spec = backbone_spec(name)
     with torch.device("meta"):
         backbone = NormalisedBackbone(spec)
