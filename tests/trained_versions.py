@@ -40,6 +40,8 @@ def active_classifier(spec: BackboneSpec, seed: int = 0) -> tuple[HeadCTClassifi
 def install_version(home: Path, spec: BackboneSpec, version: str = "7", **card: object) -> tuple[HeadCTClassifier, ModelCard]:
     """Store such a classifier as the champion of its model."""
     classifier, sha256 = active_classifier(spec)
+    height, width = classifier.input_px
+    adapters = {"lora_rank": 8, "lora_alpha": 16, "molre_experts": 6, "molre_rank": 8, "molre_router_width": 256}
     document = {
         "name": spec.name,
         "version": version,
@@ -53,7 +55,7 @@ def install_version(home: Path, spec: BackboneSpec, version: str = "7", **card: 
         "licence": spec.licence,
         "weights_sha256": "0" * 64,
         "backbone_sha256": sha256,
-        "hyperparameters": {"lora_rank": 8, "lora_alpha": 16, "molre_experts": 6, "molre_rank": 8, "molre_router_width": 256},
+        "hyperparameters": adapters | {"input_height_px": height, "input_width_px": width},
         "findings": list(finding_keys()),
         "calibration": {},
         "operating_points": {},

@@ -99,8 +99,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     folder, card = champion_folder(model), load_card(model)
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
-    side = settings.get("input_px")
-    backbone, backbone_hash = load_backbone(spec, (side, side) if isinstance(side, int) else spec.input_px_on(device))
+    backbone, backbone_hash = load_backbone(spec, _input_px(settings) or spec.input_px_on(device))
     if backbone_hash != card.backbone_sha256:
         raise ModelUnavailable(
             "backbone_mismatch",
@@ -142,6 +141,13 @@ def _integer(settings: dict[str, float | int | str | bool | None], name: str) ->
     if not isinstance(value, int):
         raise ModelUnavailable("damaged_model", f"The model card lacks the whole number hyperparameters.{name}.")
     return value
+
+
+def _input_px(settings: dict[str, float | int | str | bool | None]) -> tuple[int, int] | None:
+    """The input size (height, width) that the version was trained with, where its card names one."""
+    if "input_height_px" not in settings:
+        return None
+    return _integer(settings, "input_height_px"), _integer(settings, "input_width_px")
 
 
 def _pooling(settings: dict[str, float | int | str | bool | None]) -> str:

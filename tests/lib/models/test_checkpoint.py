@@ -93,7 +93,7 @@ def test_a_version_cannot_replace_the_frozen_backbone(installed):
 def test_the_input_has_the_size_that_the_version_was_trained_with(installed):
     folder, trained, card = installed
     assert checkpoint.load_classifier("demo")[0].input_px == (112, 96)
-    changed = card.model_copy(update={"version": "8", "hyperparameters": {**card.hyperparameters, "input_px": 112}})
+    changed = card.model_copy(update={"version": "8", "hyperparameters": {**card.hyperparameters, "input_width_px": 112}})
     checkpoint.write_version(folder, changed, trained.trainable_state())
     checkpoint.set_champion(folder, "8")
     with pytest.raises(ModelUnavailable, match="pos_embed"):  # the demo's position embeddings fit one size only

@@ -130,5 +130,5 @@ def test_counts_are_the_published_ones(name, network, attention, patch, total):
         assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == attention
         add_lora(backbone, spec.lora_targets[2:])
         assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == patch
-        classifier = HeadCTClassifier(backbone, spec.dimension, 75)
+        classifier = HeadCTClassifier(backbone, spec, 75)
     assert round(sum(parameter.numel() for parameter in classifier.parameters()) / 1e6, 1) == total

@@ -124,7 +124,7 @@ def test_counts_are_the_published_ones():
         assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 1.991
         add_lora(backbone, spec.lora_targets[2:])
         assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 2.005
-        classifier = HeadCTClassifier(backbone, spec.dimension, 75)
+        classifier = HeadCTClassifier(backbone, spec, 75)
         tower = NormalisedBackbone(spec, (896, 896), pooling="mean")
     assert round(sum(parameter.numel() for parameter in classifier.parameters()) / 1e6, 1) == 431.1
     assert round(sum(parameter.numel() for parameter in tower.parameters()) / 1e6, 3) == 416.866
