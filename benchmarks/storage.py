@@ -94,7 +94,7 @@ class DemoModel:
         """Windows (S, 3, H, W) -> logits (75,) in taxonomy order; 0 where the model never learned the finding."""
         with torch.inference_mode():
             output = self.classifier(to_input(self.spec, torch.from_numpy(windowed))[None])
-        raw = (output.evidence[0].double().sum(1) + self.classifier.head.bias.double()).numpy()[self.order]
+        raw = (output.evidence[0].double().sum(1) + output.bias[0].double()).numpy()[self.order]
         scales = [self.card.calibration.get(key) for key in finding_keys()]
         return np.array([value if s is None else s.slope * value + s.intercept for value, s in zip(raw, scales, strict=True)])
 

@@ -45,7 +45,7 @@ class HeadCTApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
-        found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "TaskConfig")}
+        found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "ModelConfig")}
         wanted = self.conf.get("models", "all")
         names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())

@@ -69,8 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--no-cache", action="store_true", help="prepare again even if this content was prepared before")
     look.set_defaults(run=_look)
 
-    models = commands.add_parser("models", help="list the models and whether they can be used")
+    models = commands.add_parser("models", help="list the models, their parameters and whether they can be used; fetch weights")
     models.add_argument("--json", action="store_true")
+    models.add_argument("--fetch", metavar="NAME", help="install the published weights of a backbone from its hub, checked whole")
+    models.add_argument("--from", dest="source", type=Path, metavar="PATH", help="with --fetch: take them from this file or folder")
     models.set_defaults(run=_models)
 
     phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")
@@ -164,35 +166,25 @@ def _print_findings(prediction: Prediction, top: int) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .models.backbones import backbone_names
+    if options.source is not None and options.fetch is None:
+        raise InvalidRequest("invalid_argument", "--from needs --fetch NAME.", field="from")
+    if options.fetch is not None:
+        return _fetch(options.fetch, options.source)
+    from .models.listing import describe_models, table
 
-    rows = [_model_row(name) for name in backbone_names()]
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    for row in rows:
-        state = f"version {row['version']}{' (demo)' if row['demo'] else ''}" if row["available"] else f"not available: {row['reason']}"
-        print(f"{row['name']:<14} {state}")
+    rows = describe_models()
+    print(json.dumps(rows, indent=2) if options.json else table(rows))
     return 0
 
 
-def _model_row(name: str) -> dict[str, object]:
-    from .models.checkpoint import load_card
+def _fetch(name: str, source: Path | None) -> int:
+    from .models.backbones import backbone_spec
+    from .models.fetch import fetch_backbone
 
-    try:
-        card = load_card(name)
-    except HeadCTError as error:
-        return {"name": name, "available": False, "reason": error.message}
-    return {
-        "name": name,
-        "available": True,
-        "version": card.version,
-        "backbone": card.backbone,
-        "adapter": card.adapter,
-        "demo": card.demo,
-        "mean_auc": card.mean_auc,
-        "licence": card.licence,
-    }
+    spec = backbone_spec(name)
+    path, sha256 = fetch_backbone(spec, source)
+    print(f"{spec.title}: whole, in {path}, sha256 {sha256}. Its terms ({spec.licence}) apply to what you make with it.")
+    return 0
 
 
 def _phantom(options: argparse.Namespace) -> int:

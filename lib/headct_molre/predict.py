@@ -18,6 +18,7 @@ from .errors import HeadCTError, InvalidRequest
 from .findings import finding_keys, positions
 from .imaging.content import content_sha256
 from .imaging.formats import study_suffix
+from .models.backbones import backbone_spec
 from .models.checkpoint import load_card
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
@@ -63,7 +64,7 @@ class Predictor:
 
     def _predict(self, path: Path, study: str, series_uid: str | None, content: str, started: float) -> Prediction:
         device = self._checked_device()
-        study_images = cached_prepare(path, series_uid, self.prepared, content)
+        study_images = cached_prepare(path, series_uid, self.prepared, content, backbone_spec(self.card.backbone).grid)
         timing = dict(study_images.timing_ms)
         mark = time.perf_counter()
         classifier, spec = self._load(device)
@@ -90,9 +91,8 @@ class Predictor:
         from .models.checkpoint import load_classifier
 
         if self._loaded is None:
-            classifier, card, spec = load_classifier(self.card.name)
-            self.card = card
-            self._loaded = classifier.to(device), spec
+            classifier, self.card, spec = load_classifier(self.card.name, device)
+            self._loaded = classifier, spec
         return self._loaded
 
 
@@ -100,13 +100,18 @@ def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, de
     """The network's raw output on one study as float64 arrays: bias (F,), evidence (F, S), attention (S,), router (S, K)."""
     import torch
 
-    from .imaging.prepare import windows
-    from .models.backbones.spec import to_input
+    from .models.backbones.spec import model_input
 
-    slices = to_input(spec, torch.from_numpy(windows(prepared.hu)).to(device))
+    slices, mask = (tensor.to(device) for tensor in model_input(spec, prepared.hu, classifier.input_px))
     with torch.inference_mode():
-        output = classifier(slices[None])
-    arrays = {"bias": classifier.head.bias, "evidence": output.evidence[0], "attention": output.attention[0], "router": output.router[0]}
+        output = classifier(slices[None], mask[None])
+    real = mask.nonzero()[:, 0]
+    arrays = {
+        "bias": output.bias[0],
+        "evidence": output.evidence[0][:, real],
+        "attention": output.attention[0][real],
+        "router": output.router[0][real],
+    }
     result = {name: tensor.detach().double().cpu().numpy() for name, tensor in arrays.items()}
     if not all(np.isfinite(array).all() for array in result.values()):
         raise HeadCTError("not_finite", "The model's output is not finite for this study; nothing is shown.", status=500)
@@ -126,6 +131,7 @@ def build_prediction(
 
     Calibration is linear in the logit, so it is applied to evidence and bias alike and the sum stays exact.
     """
+    spec = backbone_spec(card.backbone)
     order = positions(finding_keys(), within=card.findings)
     slope = np.array([card.calibration[key].slope if key in card.calibration else 1.0 for key in finding_keys()])
     intercept = np.array([card.calibration[key].intercept if key in card.calibration else 0.0 for key in finding_keys()])
@@ -134,14 +140,15 @@ def build_prediction(
     logits = evidence.sum(1) + bias
     probabilities = 1 / (1 + np.exp(-logits))
     attention = scores["attention"] / scores["attention"].sum()
-    router = scores["router"] / scores["router"].sum(1, keepdims=True)
+    router = scores["router"]
+    router = router / router.sum(1, keepdims=True) if router.shape[1] else router
     centres = prepared.slice_centres_ras
     return Prediction(
         study=study,
         model=PredictionModel(**card.model_dump(include={"name", "version", "backbone", "adapter", "demo", "weights_sha256"})),
         device=device,
         findings=[_finding(card, key, probabilities[i], logits[i], bias[i]) for i, key in enumerate(finding_keys())],
-        router_level="slice",
+        router_level=spec.level if spec.molre else None,
         slices=[
             SliceResult(index=s, center_ras=tuple(centres[s].tolist()), attention=float(attention[s]), router=router[s].tolist())
             for s in range(len(centres))

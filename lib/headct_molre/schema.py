@@ -86,12 +86,16 @@ class Quality(Contract):
 
 
 class Prediction(Contract):
-    """A model version's output on one study (`headct.prediction/1`)."""
+    """A model version's output on one study (`headct.prediction/1`).
+
+    `engine` is what ran the backbone, in which precision. Predictions stored before there was a choice came from torch in float32.
+    """
 
     schema_: Literal["headct.prediction/1"] = Field("headct.prediction/1", alias="schema")
     study: StudyId
     model: PredictionModel
     device: str
+    engine: str = "torch-fp32"
     findings: list[FindingResult]
     router_level: Literal["slice", "volume"] | None
     slices: list[SliceResult]

@@ -5,11 +5,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -19,43 +17,12 @@ from pydicom import dcmread
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
+from headct_molre.models.backbones import backbone_names
 from headct_molre.predict import Predictor
 from headct_molre.schema import Prediction
 from imaging_files import metaimage
+from server_process import Server
 from shared_data import shared_ct
-
-START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
-
-
-class Server:
-    """`headct-molre serve` on a free port; `stop` takes the signal, since one test needs kill -9."""
-
-    def __init__(self, studies: Path, log: Path) -> None:
-        self.studies, self.log = studies, log
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.process: subprocess.Popen | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(self.studies)]
-        command += ["--port", str(self.port), "--models", "all"]
-        with self.log.open("a") as log:
-            environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # compared exactly with what a CPU computes
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
-        deadline = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                self.http.get("/headct/health").raise_for_status()
-                return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
-
-    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(with_signal)
-        self.process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +61,7 @@ def put_label(http, study, document):
 def test_info_lists_models_and_findings(http):
     info = http.get("/info/").json()
     assert info["labels"] == list(finding_keys())
-    assert set(info["models"]) == {"demo", "dinov3_base"}
+    assert set(info["models"]) == set(backbone_names())
     assert info["models"]["demo"]["labels"] == list(finding_keys())
     assert info["models"]["demo"]["demo"] is True
     assert info["models"]["demo"]["version"]

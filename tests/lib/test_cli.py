@@ -87,7 +87,7 @@ def test_models_lists_what_can_be_used_and_why_not(capsys):
     assert rows["demo"]["available"]
     assert rows["demo"]["demo"]
     assert not rows["dinov3_base"]["available"]
-    assert "hf download" in rows["dinov3_base"]["reason"]
+    assert "models --fetch" in rows["dinov3_base"]["reason"]
 
 
 @pytest.mark.parametrize(

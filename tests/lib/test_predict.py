@@ -176,7 +176,7 @@ def test_clear_refusals_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path))
     with pytest.raises(NotFound, match="no model 'demo2'"):
         Predictor("demo2")
-    with pytest.raises(ModelUnavailable, match="hf download"):
+    with pytest.raises(ModelUnavailable, match="models --fetch"):
         Predictor("dinov3_base")
     with pytest.raises(NotFound, match="no file or folder"):
         Predictor("demo").predict(tmp_path / "missing", "study")

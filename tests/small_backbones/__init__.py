@@ -11,9 +11,10 @@ from importlib import import_module
 
 import torch
 
+from headct_molre.models import backbones
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo",)
+FAMILIES = ("demo", "dinov3", "medimageinsight", "medgemma")
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,10 @@ class Small:
 def small_backbones() -> dict[str, Small]:
     """All of them by name of the model."""
     return {name: small for family in FAMILIES for name, small in import_module(f"small_backbones.{family}").SMALL.items()}
+
+
+def use_small_backbones(setattr_: Callable[[object, str, object], None] = setattr) -> None:
+    """Put the small forms in the place of the real ones, in this process; `monkeypatch.setattr` takes it back."""
+    for name, small in small_backbones().items():
+        module, attribute = backbones._REGISTRY[name]
+        setattr_(import_module(f"{backbones.__name__}.{module}"), attribute, small.spec)

@@ -15,12 +15,13 @@ from ..errors import ModelUnavailable, NotFound
 from ..hashing import file_sha256
 from ..schema import ModelCard
 from .backbones import backbone_names, backbone_spec
-from .locations import backbone_file, home, model_folders
+from .locations import backbone_path, home, model_folders
+from .weights import load_backbone, missing_message, read_tensors, refuse_misfit
 
 if TYPE_CHECKING:
     import torch
 
-    from .backbones.spec import BackboneSpec, NormalisedBackbone
+    from .backbones.spec import BackboneSpec
     from .classifier import HeadCTClassifier
 
 WEIGHTS, CARD, ALIASES = "weights.safetensors", "model.json", "aliases.json"
@@ -53,8 +54,8 @@ def load_card(model: str) -> ModelCard:
         raise ModelUnavailable("damaged_model", f"The card {folder / CARD} is not valid: {error.errors()[0]['msg']}.") from None
     if not (folder / WEIGHTS).is_file():
         raise ModelUnavailable("damaged_model", f"{folder / WEIGHTS} is missing. Restore the version.")
-    if not backbone_file(card.backbone).is_file():
-        raise ModelUnavailable("backbone_missing", _no_backbone_message(backbone_spec(card.backbone), backbone_file(card.backbone)))
+    if not backbone_path(card.backbone).exists():
+        raise ModelUnavailable("backbone_missing", missing_message(backbone_spec(card.backbone)))
     return card
 
 
@@ -87,36 +88,25 @@ def set_champion(folder: Path, version: str) -> None:
     os.replace(partial, aliases)
 
 
-def load_backbone(spec: BackboneSpec) -> tuple[NormalisedBackbone, str]:
-    """The backbone with its released weights, and their hash. Raises ModelUnavailable that says how to get them."""
-    from .backbones.spec import NormalisedBackbone
+def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
+    """The champion of a model, ready for a device: hashes verified, every key accounted for, LoRA merged, eval mode.
 
-    path = backbone_file(spec.name)
-    if not path.is_file():
-        raise ModelUnavailable("backbone_missing", _no_backbone_message(spec, path))
-    backbone = NormalisedBackbone(spec)
-    state = _read_tensors(path)
-    _refuse_misfit(backbone.network.state_dict(), state, path)
-    backbone.network.load_state_dict(state)
-    return backbone, file_sha256(path)
-
-
-def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
-    """The champion of a model, ready to serve: hashes verified, every key accounted for, LoRA merged, eval mode."""
+    The input has the size that the version was trained with, or the backbone's own for the device where the card names none.
+    """
     from .classifier import adapted_classifier
     from .lora import merge_lora
 
     folder, card = champion_folder(model), load_card(model)
     spec = backbone_spec(card.backbone)
-    backbone, backbone_hash = load_backbone(spec)
+    settings = card.hyperparameters
+    backbone, backbone_hash = load_backbone(spec, _input_px(settings) or spec.input_px_on(device))
     if backbone_hash != card.backbone_sha256:
         raise ModelUnavailable(
             "backbone_mismatch",
-            f"{model} {card.version} was trained on other weights of {spec.name} than those in {backbone_file(spec.name)}.",
+            f"{model} {card.version} was trained on other weights of {spec.name} than those in {backbone_path(spec.name)}.",
         )
     if file_sha256(folder / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
-    settings = card.hyperparameters
     classifier = adapted_classifier(
         backbone,
         spec,
@@ -126,24 +116,13 @@ def load_classifier(model: str) -> tuple[HeadCTClassifier, ModelCard, BackboneSp
         experts=_integer(settings, "molre_experts"),
         rank=_integer(settings, "molre_rank"),
         router_width=_integer(settings, "molre_router_width"),
+        pooling=_pooling(settings),
     )
-    state = _read_tensors(folder / WEIGHTS)
-    _refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
+    state = read_tensors(folder / WEIGHTS)
+    refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
     classifier.load_state_dict({**classifier.state_dict(), **state})
     merge_lora(classifier.backbone)
-    return classifier.eval().requires_grad_(False), card, spec
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ModelUnavailable(
-            "not_safetensors", f"{path} is not a complete safetensors file ({error}). Pickled checkpoints are never loaded."
-        ) from None
+    return classifier.eval().requires_grad_(False).to(device), card, spec
 
 
 def _read_aliases(path: Path) -> dict[str, str | None]:
@@ -157,21 +136,6 @@ def _read_aliases(path: Path) -> dict[str, str | None]:
     return {"champion": champion, "candidate": candidate}
 
 
-def _refuse_misfit(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise ModelUnavailable with the keys, unless `state` holds exactly the tensors of `own`."""
-    missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
-    shapes = [f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}" for k in own if k in state and state[k].shape != own[k].shape]
-    if missing or unexpected or shapes:
-        raise ModelUnavailable(
-            "weights_do_not_fit",
-            f"{path} does not fit the network. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}. Other shape: {_some(shapes)}.",
-        )
-
-
-def _some(names: list[str]) -> str:
-    return "none" if not names else ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
 def _integer(settings: dict[str, float | int | str | bool | None], name: str) -> int:
     value = settings.get(name)
     if not isinstance(value, int):
@@ -179,20 +143,25 @@ def _integer(settings: dict[str, float | int | str | bool | None], name: str) ->
     return value
 
 
+def _input_px(settings: dict[str, float | int | str | bool | None]) -> tuple[int, int] | None:
+    """The input size (height, width) that the version was trained with, where its card names one."""
+    if "input_height_px" not in settings:
+        return None
+    return _integer(settings, "input_height_px"), _integer(settings, "input_width_px")
+
+
+def _pooling(settings: dict[str, float | int | str | bool | None]) -> str:
+    from .pooling import POOLINGS
+
+    name = str(settings.get("pooling", "query"))  # cards from before there was a choice name none
+    if name not in POOLINGS:
+        raise ModelUnavailable("damaged_model", f"The model card names the pooling {name!r}; there are {', '.join(POOLINGS)}.")
+    return name
+
+
 def _no_version_message(model: str) -> str:
-    spec = backbone_spec(model)
-    path = backbone_file(model)
-    first = "" if path.is_file() else _no_backbone_message(spec, path) + " Then: "
+    first = "" if backbone_path(model).exists() else missing_message(backbone_spec(model)) + " Then: "
     return (
         first
         + f"no trained version of {model} is installed, and untrained weights are never served. Put one under {home() / 'models' / model}."
-    )
-
-
-def _no_backbone_message(spec: BackboneSpec, path: Path) -> str:
-    if spec.hub_id is None:
-        return f"The weights of {spec.title} are missing from {path}; reinstall the package."
-    return (
-        f"The weights of {spec.title} are not installed. Accept the licence at {spec.licence_url}, then run: "
-        f"mkdir -p {path.parent} && hf download {spec.hub_id} model.safetensors --local-dir . && mv model.safetensors {path}"
     )

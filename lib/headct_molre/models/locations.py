@@ -20,8 +20,8 @@ def model_folders(model: str) -> list[Path]:
     return [folder for folder in (home() / "models" / model, SHIPPED / model) if folder.is_dir()]
 
 
-def backbone_file(backbone: str) -> Path:
-    """The frozen weights of a backbone; the path where the user should put them, if they are nowhere."""
-    own = home() / "backbones" / f"{backbone}.safetensors"
-    shipped = SHIPPED / backbone / "backbone.safetensors"
-    return shipped if shipped.is_file() and not own.is_file() else own
+def backbone_path(backbone: str) -> Path:
+    """The frozen weights of a backbone: a file, or a folder of files; where the user should put them, if they are nowhere."""
+    file = home() / "backbones" / f"{backbone}.safetensors"
+    candidates = (file, file.with_suffix(""), SHIPPED / backbone / "backbone.safetensors")
+    return next((path for path in candidates if path.exists()), file)

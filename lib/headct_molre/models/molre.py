@@ -38,3 +38,12 @@ class MoLRE(nn.Module):
         update = torch.einsum("...kr,kdr->...d", hidden * gates[..., None], self.up) + gates @ self.up_bias
         base = x if self.projection is None else x @ self.projection
         return base + update, gates
+
+    def linear_part(self, weight: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        """M (B, F, d) such that weight @ h(x) = M @ x + a constant for inputs x (B, d) with these gates (B, K); weight is (F, d).
+
+        With the gates held, h is affine: whatever sums to x has an exact share in each row of weight @ h(x).
+        """
+        experts = torch.einsum("fd,kdr->kfr", weight, self.up)
+        update = torch.einsum("bk,kfr,krd->bfd", gates, experts, self.down)
+        return (weight if self.projection is None else weight @ self.projection.T) + update

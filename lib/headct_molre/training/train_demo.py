@@ -124,8 +124,7 @@ def train_on_features(classifier: HeadCTClassifier, train: list[Sample], validat
     targets, slice_targets = labels(train), slice_labels(train)
     loss_function = MaskedFocalLoss(prevalence_weights(targets))
     features, held_out = embed(classifier, train), embed(classifier, validation)
-    adapter = list(classifier.molre.parameters())
-    head = [*classifier.head.parameters(), *classifier.pooling.parameters()]
+    adapter, head = classifier.molre_parameters(), classifier.head_parameters()
     optimizer = torch.optim.AdamW(
         [{"params": adapter, "lr": settings.feature_adapter_rate}, {"params": head, "lr": settings.feature_head_rate}], weight_decay=1e-3
     )
@@ -150,8 +149,7 @@ def train_end_to_end(classifier: HeadCTClassifier, train: list[Sample], validati
     rng = np.random.default_rng(settings.seed + 1)
     targets, slice_targets = labels(train), slice_labels(train)
     loss_function = MaskedFocalLoss(prevalence_weights(targets))
-    head = [*classifier.head.parameters(), *classifier.pooling.parameters()]
-    adapter = [*lora_parameters(classifier.backbone), *classifier.molre.parameters()]
+    adapter, head = [*lora_parameters(classifier.backbone), *classifier.molre_parameters()], classifier.head_parameters()
     optimizer = torch.optim.AdamW(
         [{"params": adapter, "lr": settings.full_adapter_rate}, {"params": head, "lr": settings.full_head_rate}], weight_decay=1e-4
     )
@@ -213,6 +211,7 @@ def study_and_slice_loss(
 ) -> torch.Tensor:
     """Focal loss on the studies' logits and on the slices' scores: a phantom knows which of its slices show a finding."""
     shown, _ = pad([slice_targets[i] for i in batch], fill=float("nan"))
+    assert output.scores is not None  # the demo reads slices
     slice_logits = output.scores.transpose(1, 2) + classifier.head.bias
     return loss_function(output.logits, targets) + loss_function(slice_logits.flatten(0, 1), shown.flatten(0, 1))
 

@@ -7,60 +7,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from headct_molre.errors import ModelUnavailable, NotFound
-from headct_molre.findings import finding_keys
-from headct_molre.hashing import file_sha256
 from headct_molre.models import checkpoint
 from headct_molre.models.backbones import backbone_spec
-from headct_molre.models.backbones.spec import NormalisedBackbone
-from headct_molre.models.classifier import HeadCTClassifier
-from headct_molre.models.lora import add_lora
-from headct_molre.schema import ModelCard
+from small_backbones import small_backbones
+from trained_versions import install_backbone, install_version
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A demo version with small random weights in a user's own folder, as a stand-in for a trained one."""
     monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path))
-    torch.manual_seed(0)
-    spec = backbone_spec("demo")
-    backbone = NormalisedBackbone(spec)
-    (tmp_path / "backbones").mkdir()
-    save_file(backbone.network.state_dict(), tmp_path / "backbones" / "demo.safetensors")
-    add_lora(backbone, spec.lora_targets)
-    classifier = HeadCTClassifier(backbone, spec.dimension, 75)
-    for parameter in classifier.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
-    backbone_file = tmp_path / "backbones" / "demo.safetensors"
-    for name, tensor in load_file(backbone_file).items():
-        base = classifier.backbone.network.state_dict()
-        key = name if name in base else name.replace(".weight", ".base.weight").replace(".bias", ".base.bias")
-        base[key].copy_(tensor)
-    card = ModelCard(
-        name="demo",
-        version="7",
-        backbone="demo",
-        adapter="LoRA + MoLRE",
-        demo=True,
-        created="2026-01-01T00:00:00+00:00",
-        description="for tests",
-        intended_use="tests",
-        limitations=[],
-        licence="Apache-2.0",
-        weights_sha256="0" * 64,
-        backbone_sha256=file_sha256(backbone_file),
-        hyperparameters={"lora_rank": 8, "lora_alpha": 16, "molre_experts": 6, "molre_rank": 8, "molre_router_width": 256},
-        findings=list(finding_keys()),
-        calibration={},
-        operating_points={},
-        cohort={},
-        metrics={},
-        mean_auc=None,
-        reproduce="",
-    )
-    folder = tmp_path / "models" / "demo"
-    card = checkpoint.write_version(folder, card, classifier.trainable_state())
-    checkpoint.set_champion(folder, "7")
-    return folder, classifier.eval(), card
+    install_backbone(tmp_path, small_backbones()["demo"])
+    classifier, card = install_version(tmp_path, backbone_spec("demo"))
+    return tmp_path / "models" / "demo", classifier, card
 
 
 def test_a_loaded_version_answers_as_the_one_that_was_saved(installed):
@@ -100,24 +59,6 @@ def test_other_backbone_weights_are_refused(installed):
         checkpoint.load_classifier("demo")
 
 
-def test_partial_backbone_weights_are_refused_with_the_keys(installed):
-    folder, _, _ = installed
-    path = folder.parent.parent / "backbones" / "demo.safetensors"
-    state = load_file(path)
-    del state["norm.weight"]
-    state["surplus"] = torch.zeros(1)
-    save_file(state, path)
-    with pytest.raises(ModelUnavailable, match=r"Missing: norm.weight\. Unexpected: surplus"):
-        checkpoint.load_backbone(backbone_spec("demo"))
-
-
-def test_a_pickle_is_never_opened(installed):
-    folder, _, _ = installed
-    torch.save({"cls_token": torch.zeros(1)}, folder.parent.parent / "backbones" / "demo.safetensors")
-    with pytest.raises(ModelUnavailable, match="Pickled checkpoints are never loaded"):
-        checkpoint.load_backbone(backbone_spec("demo"))
-
-
 def test_a_missing_champion_is_named(installed):
     folder, _, _ = installed
     (folder / "aliases.json").write_text(json.dumps({"champion": "8", "candidate": None}))
@@ -149,13 +90,14 @@ def test_a_version_cannot_replace_the_frozen_backbone(installed):
         checkpoint.load_classifier("demo")
 
 
-def test_missing_backbone_names_licence_and_command(tmp_path, monkeypatch):
-    monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path))
-    with pytest.raises(ModelUnavailable) as refused:
-        checkpoint.load_card("dinov3_base")
-    assert "dinov3-license" in refused.value.message
-    assert "hf download timm/vit_base_patch16_dinov3_qkvb.lvd1689m" in refused.value.message
-    assert "never served" in refused.value.message
+def test_the_input_has_the_size_that_the_version_was_trained_with(installed):
+    folder, trained, card = installed
+    assert checkpoint.load_classifier("demo")[0].input_px == (112, 96)
+    changed = card.model_copy(update={"version": "8", "hyperparameters": {**card.hyperparameters, "input_width_px": 112}})
+    checkpoint.write_version(folder, changed, trained.trainable_state())
+    checkpoint.set_champion(folder, "8")
+    with pytest.raises(ModelUnavailable, match="pos_embed"):  # the demo's position embeddings fit one size only
+        checkpoint.load_classifier("demo")
 
 
 def test_unknown_model_lists_the_known_ones():

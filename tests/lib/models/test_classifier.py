@@ -15,7 +15,7 @@ def make(findings=75):
     spec = backbone_spec("demo")
     backbone = NormalisedBackbone(spec)
     add_lora(backbone, spec.lora_targets)
-    classifier = HeadCTClassifier(backbone, spec.dimension, findings)
+    classifier = HeadCTClassifier(backbone, spec, findings)
     classifier.freeze_backbone()
     for name, parameter in classifier.named_parameters():
         if not name.startswith("backbone."):
@@ -84,7 +84,7 @@ def test_stored_state_holds_everything_but_the_frozen_backbone():
 
 def test_an_unlabelled_finding_stays_at_zero_and_never_at_random():
     spec = backbone_spec("demo")
-    classifier = HeadCTClassifier(NormalisedBackbone(spec), spec.dimension, 75)
+    classifier = HeadCTClassifier(NormalisedBackbone(spec), spec, 75)
     with torch.no_grad():
         assert classifier(torch.rand(1, 3, 3, 112, 96)).logits.abs().max() == 0
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine_networks import KINDS, classifier_of, inputs, network
+from engine_networks import CONVOLUTIONS, SPECS, classifier_of, study
 from headct_molre.errors import InvalidRequest
 from headct_molre.models import engines
 from headct_molre.models.engines import apply, choose_engine, chunk_of, engine_names, usable_engines
@@ -14,7 +14,7 @@ from headct_molre.models.engines.apply import apply_engine, disagreement, synthe
 from headct_molre.models.engines.hardware import Hardware, hardware_of
 
 LARGE = 86_000_000
-SPEC = KINDS["vit with rope"]
+SPEC = SPECS["dinov3_base"]
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ class Wrong(nn.Module):
 
 @pytest.fixture
 def classifier():
-    return classifier_of(network(SPEC), SPEC)
+    return classifier_of(SPEC)
 
 
 def inject(monkeypatch, build):
@@ -113,24 +113,24 @@ def inject(monkeypatch, build):
 
 
 def test_an_engine_that_agrees_replaces_the_backbone(monkeypatch, classifier):
-    study = inputs(SPEC, 4)[0][None]
-    before = classifier(study).logits
+    given = study(SPEC, 1)
+    before = classifier(*given).logits
     inject(monkeypatch, lambda backbone: Wrong(backbone, 1e-6))
     assert apply_engine(classifier, SPEC, "cpu") == "torch-bf16"
     assert isinstance(classifier.backbone, Wrong)
     assert classifier.chunk == chunk_of("torch-bf16", "cpu")
-    torch.testing.assert_close(classifier(study).logits, before, atol=1e-3, rtol=0)
+    torch.testing.assert_close(classifier(*given).logits, before, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("error", [0.5, float("nan")])
 def test_an_engine_that_is_wrong_is_not_used(monkeypatch, classifier, caplog, error):
-    study = inputs(SPEC, 4)[0][None]
-    before = classifier(study).logits
+    given = study(SPEC, 1)
+    before = classifier(*given).logits
     inject(monkeypatch, lambda backbone: Wrong(backbone, error))
     with caplog.at_level(logging.WARNING):
         assert apply_engine(classifier, SPEC, "cpu") == "torch-fp32"
-    assert "torch-bf16 changes probabilities of vit with rope by up to" in caplog.text
-    torch.testing.assert_close(classifier(study).logits, before, atol=1e-4, rtol=0)
+    assert "torch-bf16 changes probabilities of dinov3_base by up to" in caplog.text
+    torch.testing.assert_close(classifier(*given).logits, before, atol=1e-4, rtol=0)
 
 
 def test_an_engine_that_cannot_be_built_is_not_used(monkeypatch, classifier, caplog):
@@ -140,7 +140,7 @@ def test_an_engine_that_cannot_be_built_is_not_used(monkeypatch, classifier, cap
     inject(monkeypatch, fail)
     with caplog.at_level(logging.WARNING):
         assert apply_engine(classifier, SPEC, "cpu") == "torch-fp32"
-    assert "torch-bf16 cannot run vit with rope (RuntimeError: operator not supported)" in caplog.text
+    assert "torch-bf16 cannot run dinov3_base (RuntimeError: operator not supported)" in caplog.text
 
 
 def test_an_unusable_wish_is_refused_and_changes_nothing(monkeypatch, classifier):
@@ -151,24 +151,16 @@ def test_an_unusable_wish_is_refused_and_changes_nothing(monkeypatch, classifier
 
 
 def test_disagreement_is_the_largest_difference_of_a_probability(classifier):
-    study = synthetic_study(SPEC, SPEC.input_px)
+    given = synthetic_study(SPEC, SPEC.input_px)
     backbone = classifier.backbone
-    assert disagreement(classifier, backbone, Wrong(backbone, 0), *study) == 0
-    expected = (classifier(*study).logits.sigmoid() - HeadOff(classifier, 0.3)(*study).sigmoid()).abs().max()
-    assert disagreement(classifier, backbone, Wrong(backbone, 0.3), *study) == pytest.approx(float(expected), abs=1e-6)
+    off = classifier.classify(classifier.features(*given) + 0.3, given[1]).logits.sigmoid()
+    expected = float((classifier(*given).logits.sigmoid() - off).abs().max())
+    assert disagreement(classifier, backbone, Wrong(backbone, 0), *given) == 0
+    assert disagreement(classifier, backbone, Wrong(backbone, 0.3), *given) == pytest.approx(expected, abs=1e-6)
     assert classifier.backbone is backbone
 
 
-class HeadOff:
-    """A classifier's logits where its backbone is off by a constant."""
-
-    def __init__(self, classifier, error):
-        self.classifier, self.error = classifier, error
-
-    def __call__(self, slices, mask):
-        return self.classifier.classify(self.classifier.features(slices) + self.error, mask).logits
-
-
+@pytest.mark.parametrize("spec", [SPEC, CONVOLUTIONS], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("wanted", [name for name in usable_engines("cpu") if name != "torch-fp32"])
-def test_every_engine_of_this_machine_passes_the_proof(wanted, classifier):
-    assert apply_engine(classifier, SPEC, "cpu", wanted) == wanted
+def test_every_engine_of_this_machine_passes_the_proof(wanted, spec):
+    assert apply_engine(classifier_of(spec), spec, "cpu", wanted) == wanted

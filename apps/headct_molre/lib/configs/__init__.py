@@ -1,1 +1,1 @@
-"""One TaskConfig for each model; the file name is the name of the model."""
+"""One ModelConfig for each model; the file name is the name of the model."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..backbones.spec import BackboneSpec, NormalisedBackbone, model_input
+from ..backbones.spec import BackboneSpec, model_input
 from ..classifier import HeadCTClassifier
 from . import REFERENCE, choose_engine, chunk_of, run_on
 
@@ -27,7 +26,7 @@ def apply_engine(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, 
     Raises InvalidRequest for a wanted engine that cannot run here.
     """
     classifier.to(device).eval().requires_grad_(False)
-    backbone = cast("NormalisedBackbone", classifier.backbone)
+    backbone = classifier.backbone
     name = choose_engine(sum(parameter.numel() for parameter in backbone.parameters()), device, wanted)
     reference = run_on(REFERENCE, backbone, spec, device)
     engine = reference
@@ -44,7 +43,8 @@ def apply_engine(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, 
             if not difference <= TOLERANCE:
                 logger.warning("%s changes probabilities of %s by up to %.3g; torch-fp32 is used", name, spec.name, difference)
                 name, engine = REFERENCE, reference
-    classifier.backbone, classifier.chunk = engine, chunk_of(name, device)
+    classifier.register_module("backbone", engine)
+    classifier.chunk = chunk_of(name, device)
     return name
 
 
@@ -55,7 +55,8 @@ def disagreement(
     before = classifier.backbone
     try:
         probabilities = []
-        for classifier.backbone in (reference, engine):
+        for run in (reference, engine):
+            classifier.register_module("backbone", run)
             with torch.no_grad():
                 probabilities.append(classifier(slices, mask).logits.double().sigmoid())
     finally:

@@ -1,0 +1,15 @@
+"""What the configurations of all models share."""
+
+from monailabel.interfaces.config import TaskConfig
+
+from lib.infers.headct import HeadCT
+
+
+class ModelConfig(TaskConfig):
+    """Reads with the model of the file's name; there is no trainer yet."""
+
+    def infer(self) -> HeadCT:
+        return HeadCT(self.name, self.kwargs["store"], self.kwargs["prepared"])
+
+    def trainer(self) -> None:
+        return None
