@@ -84,9 +84,14 @@ def count(spec: BackboneSpec, options: argparse.Namespace) -> dict:
 
 
 def kept(
-    classifier: HeadCTClassifier, spec: BackboneSpec, size: tuple[int, int], slices: int, dtype: torch.dtype | None, chunk: int | None = None
+    classifier: HeadCTClassifier,
+    spec: BackboneSpec,
+    size: tuple[int, int],
+    slices: int,
+    dtype: torch.dtype | None,
+    chunk: int | None = None,
 ) -> int:
-    """Bytes kept for backward after a study of so many slices went forward; with `chunk`, each chunk is computed again instead."""
+    """Bytes kept for backward after a study of so many slices went forward; with `chunk`, each chunk is recomputed instead."""
     classifier.checkpointing, classifier.chunk = chunk is not None, chunk or slices
     weights = {storage(tensor)._cdata for tensor in (*classifier.parameters(), *classifier.buffers())}
     # The storages themselves are held, or a later one could have the address of one that is gone.

@@ -105,17 +105,19 @@ def classifier():
     return classifier_of(SPEC)
 
 
-def inject(monkeypatch, build):
-    """Make torch-bf16 usable everywhere, and built by `build`."""
+def inject(monkeypatch, **builds):
+    """Make these engines, and fp32, usable everywhere, the first of them chosen, and each built by its function."""
+    builds = {name.replace("_", "-"): build for name, build in builds.items()}
+    monkeypatch.setattr(apply, "usable_engines", lambda device: [*builds, "torch-fp32"])
+    monkeypatch.setattr(apply, "choose_engine", lambda parameters, device, wanted: next(iter(builds)))
     real = engines.run_on
-    monkeypatch.setattr(apply, "choose_engine", lambda parameters, device, wanted: "torch-bf16")
-    monkeypatch.setattr(apply, "run_on", lambda name, *rest: build(rest[0]) if name == "torch-bf16" else real(name, *rest))
+    monkeypatch.setattr(apply, "run_on", lambda name, *rest: builds[name](rest[0]) if name in builds else real(name, *rest))
 
 
 def test_an_engine_that_agrees_replaces_the_backbone(monkeypatch, classifier):
     given = study(SPEC, 1)
     before = classifier(*given).logits
-    inject(monkeypatch, lambda backbone: Wrong(backbone, 1e-6))
+    inject(monkeypatch, torch_bf16=lambda backbone: Wrong(backbone, 1e-6))
     assert apply_engine(classifier, SPEC, "cpu") == "torch-bf16"
     assert isinstance(classifier.backbone, Wrong)
     assert classifier.chunk == chunk_of("torch-bf16", "cpu")
@@ -126,7 +128,7 @@ def test_an_engine_that_agrees_replaces_the_backbone(monkeypatch, classifier):
 def test_an_engine_that_is_wrong_is_not_used(monkeypatch, classifier, caplog, error):
     given = study(SPEC, 1)
     before = classifier(*given).logits
-    inject(monkeypatch, lambda backbone: Wrong(backbone, error))
+    inject(monkeypatch, torch_bf16=lambda backbone: Wrong(backbone, error))
     with caplog.at_level(logging.WARNING):
         assert apply_engine(classifier, SPEC, "cpu") == "torch-fp32"
     assert "torch-bf16 changes probabilities of dinov3_base by up to" in caplog.text
@@ -137,10 +139,18 @@ def test_an_engine_that_cannot_be_built_is_not_used(monkeypatch, classifier, cap
     def fail(backbone):
         raise RuntimeError("operator not supported")
 
-    inject(monkeypatch, fail)
+    inject(monkeypatch, torch_bf16=fail)
     with caplog.at_level(logging.WARNING):
         assert apply_engine(classifier, SPEC, "cpu") == "torch-fp32"
     assert "torch-bf16 cannot run dinov3_base (RuntimeError: operator not supported)" in caplog.text
+
+
+def test_where_one_engine_fails_the_next_is_tried(monkeypatch, classifier, caplog):
+    inject(monkeypatch, openvino_bf16=lambda backbone: Wrong(backbone, 0.5), torch_bf16=lambda backbone: Wrong(backbone, 1e-6))
+    with caplog.at_level(logging.WARNING):
+        assert apply_engine(classifier, SPEC, "cpu") == "torch-bf16"
+    assert "openvino-bf16 changes probabilities" in caplog.text
+    assert classifier.backbone.error == 1e-6
 
 
 def test_an_unusable_wish_is_refused_and_changes_nothing(monkeypatch, classifier):

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..backbones.spec import BackboneSpec, model_input
 from ..classifier import HeadCTClassifier
-from . import REFERENCE, choose_engine, chunk_of, run_on
+from . import REFERENCE, choose_engine, chunk_of, run_on, usable_engines
 
 logger = logging.getLogger(__name__)
 
@@ -22,30 +22,34 @@ SLICES = 3
 def apply_engine(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, wanted: str | None = None) -> str:
     """Replace the backbone of a classifier, LoRA merged, by an engine that runs it on a device; returns the engine's name.
 
-    Where the engine cannot be built, or a probability differs by more than TOLERANCE from fp32, fp32 is used and a warning logged.
-    Raises InvalidRequest for a wanted engine that cannot run here.
+    Where the engine cannot be built, or a probability differs by more than TOLERANCE from fp32, a warning is logged and the next of
+    `usable_engines` is tried; fp32 always works. Raises InvalidRequest for a wanted engine that cannot run here.
     """
     classifier.to(device).eval().requires_grad_(False)
+    name = choose_engine(sum(parameter.numel() for parameter in classifier.backbone.parameters()), device, wanted)
+    name, engine = _first_proven(classifier, spec, device, usable_engines(device)[usable_engines(device).index(name) :])
+    classifier.register_module("backbone", engine)
+    classifier.chunk = chunk_of(name, device)
+    return name
+
+
+def _first_proven(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, names: list[str]) -> tuple[str, nn.Module]:
     backbone = classifier.backbone
-    name = choose_engine(sum(parameter.numel() for parameter in backbone.parameters()), device, wanted)
     reference = run_on(REFERENCE, backbone, spec, device)
-    engine = reference
-    if name != REFERENCE:
+    for name in names:
+        if name == REFERENCE:
+            break
         try:
             engine = run_on(name, backbone, spec, device)
             difference = disagreement(classifier, reference, engine, *synthetic_study(spec, backbone.input_px, device))
         except Exception as error:
             # Converters fail in many ways; the model can be served all the same.
-            logger.warning("%s cannot run %s (%s: %s); torch-fp32 is used", name, spec.name, type(error).__name__, error)
-            name, engine = REFERENCE, reference
-        else:
-            # Written so that NaN is refused too.
-            if not difference <= TOLERANCE:
-                logger.warning("%s changes probabilities of %s by up to %.3g; torch-fp32 is used", name, spec.name, difference)
-                name, engine = REFERENCE, reference
-    classifier.register_module("backbone", engine)
-    classifier.chunk = chunk_of(name, device)
-    return name
+            logger.warning("%s cannot run %s (%s: %s); another engine is used", name, spec.name, type(error).__name__, error)
+            continue
+        if difference <= TOLERANCE:
+            return name, engine
+        logger.warning("%s changes probabilities of %s by up to %.3g; another engine is used", name, spec.name, difference)
+    return REFERENCE, reference
 
 
 def disagreement(

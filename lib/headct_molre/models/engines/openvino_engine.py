@@ -12,8 +12,8 @@ from torch import nn
 from ..backbones.spec import BackboneSpec, NormalisedBackbone
 from .torch_engine import fast_float32
 
-# Two, because a traced dimension of one is taken for one that broadcasts.
-EXAMPLES = 2
+# Not one, because a traced dimension of one is taken for one that broadcasts.
+EXAMPLE_SLICES = 2
 
 
 def build(backbone: NormalisedBackbone, spec: BackboneSpec, device: str, precision: str) -> nn.Module:
@@ -22,7 +22,7 @@ def build(backbone: NormalisedBackbone, spec: BackboneSpec, device: str, precisi
 
 
 class OpenVINOEngine(nn.Module):
-    """A compiled graph for one input size and any number of slices; it shares the fp32 weights and holds its own packed ones."""
+    """A compiled graph for one input size, and any number of slices or one study; it shares the fp32 weights and holds packed ones."""
 
     def __init__(self, backbone: NormalisedBackbone, spec: BackboneSpec, precision: str) -> None:
         super().__init__()
@@ -38,12 +38,19 @@ class OpenVINOEngine(nn.Module):
 
     def forward(self, slices: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """As NormalisedBackbone.forward."""
-        inputs = [tensor.contiguous().numpy() for tensor in (slices, mask) if tensor is not None]
-        return torch.from_numpy(self._compiled(inputs, share_inputs=True)[0]).to(slices.device)
+        if mask is None:
+            return self._run(slices)
+        return torch.cat([self._run(*study) for study in zip(slices.split(1), mask.split(1), strict=True)])
+
+    def _run(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._compiled([tensor.contiguous().numpy() for tensor in inputs], share_inputs=True)[0])
 
 
 def _converted(backbone: NormalisedBackbone, spec: BackboneSpec) -> object:
-    """The network as an OpenVINO model with a free number of slices or studies."""
+    """The network as an OpenVINO model with a free number of slices.
+
+    Networks of volumes count studies in Python, where a trace does not see it, and a graph that is given more may crash: they get one.
+    """
     openvino = _openvino()
     inputs, shapes = _example(backbone, spec)
     with torch.no_grad(), fast_float32(), warnings.catch_warnings():
@@ -56,9 +63,9 @@ def _converted(backbone: NormalisedBackbone, spec: BackboneSpec) -> object:
 def _example(backbone: NormalisedBackbone, spec: BackboneSpec) -> tuple[tuple[torch.Tensor, ...], list[list[int]]]:
     size = (len(spec.windows), *backbone.input_px)
     if spec.level == "slice":
-        return (torch.rand(EXAMPLES, *size),), [[-1, *size]]
+        return (torch.rand(EXAMPLE_SLICES, *size),), [[-1, *size]]
     depth = spec.depth or spec.grid.slices
-    return (torch.rand(EXAMPLES, depth, *size), torch.ones(EXAMPLES, depth, dtype=torch.bool)), [[-1, depth, *size], [-1, depth]]
+    return (torch.rand(1, depth, *size), torch.ones(1, depth, dtype=torch.bool)), [[1, depth, *size], [1, depth]]
 
 
 def _openvino() -> ModuleType:
