@@ -152,7 +152,8 @@ def _print_findings(prediction: Prediction, top: int) -> None:
     from .findings import finding
 
     model = prediction.model
-    print(f"{prediction.study}: {model.name} {model.version} on {prediction.device} by {prediction.engine}, {prediction.timing_ms['total']:.0f} ms")
+    where = f"on {prediction.device} by {prediction.engine}"
+    print(f"{prediction.study}: {model.name} {model.version} {where}, {prediction.timing_ms['total']:.0f} ms")
     if model.demo:
         print("DEMO MODEL, trained on synthetic phantoms: its probabilities mean nothing on a patient's scan.")
     for warning in prediction.quality.warnings:
