@@ -13,7 +13,7 @@ import torch
 
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo",)
+FAMILIES = ("demo", "pillar0_headct")
 
 
 @dataclass(frozen=True)

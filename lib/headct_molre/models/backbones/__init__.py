@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _REGISTRY = {
     "demo": ("demo", "SPEC"),
     "dinov3_base": ("dinov3", "DINOV3_BASE"),
+    "pillar0_headct": ("pillar0_headct", "SPEC"),
 }
 
 
