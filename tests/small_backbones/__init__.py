@@ -13,7 +13,7 @@ import torch
 
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo", "pillar0_headct")
+FAMILIES = ("demo", "pillar0_headct", "deepcntd")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ _REGISTRY = {
     "demo": ("demo", "SPEC"),
     "dinov3_base": ("dinov3", "DINOV3_BASE"),
     "pillar0_headct": ("pillar0_headct", "SPEC"),
+    "deepcntd": ("deepcntd", "SPEC"),
 }
 
 
