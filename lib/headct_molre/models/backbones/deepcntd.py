@@ -89,6 +89,7 @@ class DeepCNTDStyle(nn.Module):
         self.hemorrhage = segmentation(channels, HEMORRHAGE_CLASSES, size.segmentation).requires_grad_(False)
         self.anatomy = segmentation(channels, ANATOMY_CLASSES, size.segmentation).requires_grad_(False)
         self.detector = detector(channels + HEMORRHAGE_CLASSES + ANATOMY_CLASSES, size)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a fifth faster on a CPU
 
     def train(self, mode: bool = True) -> DeepCNTDStyle:
         """Training mode for the detector alone."""
@@ -105,6 +106,7 @@ class DeepCNTDStyle(nn.Module):
 
     def forward(self, volume: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Windows (B, C, D, H, W), lowest slice first, and which slices are real (B, D) -> parts (B, D, d) of the pooled feature."""
+        volume = volume.contiguous(memory_format=torch.channels_last_3d)
         slices = self.detector(self.maps(volume)).mean((3, 4)).transpose(1, 2)  # (B, D, d)
         share = mask / mask.sum(1, keepdim=True).clamp(min=1)
         return slices * share[..., None].to(slices.dtype)
