@@ -9,7 +9,9 @@ from headct_molre.models.backbones.atlas import Atlas, AtlasSize
 from headct_molre.models.backbones.pillar0_headct import SPEC
 from small_backbones import Small
 
-SIZE = AtlasSize(stem_widths=(4, 8), stem_blocks=2, depths=(1, 1, 2), heads=2, mlp_ratio=2, position_width=6, window=(2, 2, 2))
+SIZE = AtlasSize(
+    stem_widths=(4, 8), stem_blocks=2, depths=(1, 1, 2), heads=2, mlp_ratio=2, position_width=6, window=(2, 2, 2), pool=(2, 2, 2)
+)
 GRID = Grid("volume-5mm", (5.0, 4.0, 4.0), 64, -70.0, 32, trimmed=False)
 
 

@@ -35,8 +35,8 @@ class AtlasSize:
     heads: int = 6
     mlp_ratio: int = 4
     position_width: int = 512
-    window: Size = (8, 8, 8)
-    pool: Size = (2, 2, 2)
+    window: Size = (4, 4, 4)
+    pool: Size = (4, 4, 4)
     superior_first: bool = True
 
     @property

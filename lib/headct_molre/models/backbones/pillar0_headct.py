@@ -26,15 +26,17 @@ WINDOWS_CENTRE_WIDTH = {
 WHOLE_RANGE_HU = (-1024.0, 3071.0)
 WINDOWS_HU = (*((centre - width / 2, centre + width / 2) for centre, width in WINDOWS_CENTRE_WIDTH.values()), WHOLE_RANGE_HU)
 
-# Public sources disagree on the input: 128 x 256 x 256 voxels in the authors' evaluation of it, 512 x 512 pixels of 0.5 mm in their
-# demonstration. Both show 256 mm and slices of 1.25 mm. We take the former: its 32 x 32 x 32 tokens make the three scales of the feature.
+# Public sources disagree on the input: 128 x 256 x 256 voxels in the authors' evaluation, 512 x 512 pixels of 0.5 mm in their
+# demonstration. Both show 256 mm in slices of 1.25 mm. We take the former, for which others report the feature's 1152 numbers.
 GRID = Grid("volume-1.25mm", (1.25, 1.0, 1.0), 256, -70.0, 128, trimmed=False)
 
-# The published weights say everything but four things, which here are:
-#   superior_first  True: the authors' evaluation turns a volume upside down, as they were trained; their demonstration does not.
-#   heads           6, heads of 64 as in the authors' other Atlas models. Their configuration for head CT is not public source.
-#   window, pool    8 x 8 x 8 and 2 x 2 x 2: what makes 32 x 32 x 32 tokens into three scales of whole windows, the last one window.
-# Who has the configuration that comes with the weights should compare these before trusting the pretrained features.
+# The published weights say everything but four things. Who has the configuration that comes with them should compare these with it before
+# trusting the pretrained feature:
+#   superior_first  True: the authors' evaluation turns a volume upside down, "to match" their training; their demonstration does not.
+#   heads           6, of 64 channels, as in the authors' other Atlas models.
+#   window, pool    4 x 4 x 4 each, as in the authors' model for the abdomen by the shapes of its tokens. They make three scales of
+#                   32 x 32 x 32 tokens too: 32, 8 and 2 a side. So would windows of 8 x 8 x 8 with a pool of 2 x 2 x 2.
+# The feature is what the image tower gives. The authors' comparison with text scales it to length 1; a classifier need not.
 SIZE = AtlasSize(channels=len(WINDOWS_HU))
 
 # The stem is named by what it reads: brain_ct in the authors' network and evaluation, head_ct in their demonstration.

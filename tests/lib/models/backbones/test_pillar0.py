@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.atlas import Atlas, depth_parts
+from headct_molre.models.backbones.atlas_scales import scales_of
 from headct_molre.models.backbones.spec import NormalisedBackbone, model_input
 from small_backbones.pillar0_headct import SIZE, SMALL, official
 
@@ -165,7 +166,7 @@ class Plain:
         (replace(SIZE, superior_first=False), (32, 64, 32)),
         (replace(SIZE, depths=(1, 2), window=(2, 4, 4)), (16, 64, 64)),
     ],
-    ids=["as published", "read from below, last scale smaller than a window", "flat windows"],
+    ids=["cubes", "read from below, last scale smaller than a window", "flat windows"],
 )
 def test_network_says_what_the_plain_statement_says(size, shape):
     x = volume(1, size.channels, *shape)
@@ -238,6 +239,7 @@ def test_size_windows_and_parameters_are_the_published_ones():
         parts = network(torch.rand(1, 11, SPEC.depth, *SPEC.input_px), torch.ones(1, SPEC.depth, dtype=torch.bool))
     assert sum(parameter.numel() for parameter in network.parameters()) == 80_373_440
     assert parts.shape == (1, 32, 1152)
+    assert [scale.grid for scale in scales_of((32, 32, 32), (4, 4, 4), (4, 4, 4), 3)] == [(8, 8, 8), (2, 2, 2), (1, 1, 1)]
     assert (SPEC.dimension, SPEC.depth % 32) == (1152, 0)
     names = ("lung", "mediastinum", "abdomen", "liver", "bone", "brain", "subdural", "stroke", "temporal bone", "soft tissue", "all")
     named = dict(zip(names, SPEC.windows, strict=True))
