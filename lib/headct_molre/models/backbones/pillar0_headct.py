@@ -26,13 +26,14 @@ WINDOWS_CENTRE_WIDTH = {
 WHOLE_RANGE_HU = (-1024.0, 3071.0)
 WINDOWS_HU = (*((centre - width / 2, centre + width / 2) for centre, width in WINDOWS_CENTRE_WIDTH.values()), WHOLE_RANGE_HU)
 
-# Public sources disagree on the input: 128 x 256 x 256 voxels in the authors' evaluation, 512 x 512 pixels of 0.5 mm in their
-# demonstration. Both show 256 mm in slices of 1.25 mm. We take the former, for which others report the feature's 1152 numbers.
+# Public sources disagree on the input: 128 x 256 x 256 voxels in the authors' evaluation, 128 slices of 1.25 mm and 512 x 512 pixels of
+# 0.5 mm in their demonstration. We take the former, for which others report the feature's 1152 numbers, and pixels of 1 mm, which the
+# evaluation does not state: they show the same 256 mm.
 GRID = Grid("volume-1.25mm", (1.25, 1.0, 1.0), 256, -70.0, 128, trimmed=False)
 
 # The published weights say everything but four things. Who has the configuration that comes with them should compare these with it before
 # trusting the pretrained feature:
-#   superior_first  True: the authors' evaluation turns a volume upside down, "to match" their training; their demonstration does not.
+#   superior_first  True: the authors' evaluation turns a volume upside down, as they trained; their demonstration does not.
 #   heads           6, of 64 channels, as in the authors' other Atlas models.
 #   window, pool    4 x 4 x 4 each, as in the authors' model for the abdomen by the shapes of its tokens. They make three scales of
 #                   32 x 32 x 32 tokens too: 32, 8 and 2 a side. So would windows of 8 x 8 x 8 with a pool of 2 x 2 x 2.
