@@ -89,7 +89,7 @@ def test_an_unlabelled_finding_stays_at_zero_and_never_at_random():
         assert classifier(torch.rand(1, 3, 3, 112, 96)).logits.abs().max() == 0
 
 
-@pytest.mark.parametrize("name", backbone_names())
+@pytest.mark.parametrize("name", [name for name in backbone_names() if backbone_spec(name).level == "slice"])
 def test_every_backbone_takes_the_model_grid(name):
     spec = backbone_spec(name)
     assert to_input(spec, torch.rand(2, 3, 256, 256)).shape == (2, 3, *spec.input_px)
