@@ -44,6 +44,10 @@ SIZE = AtlasSize(channels=len(WINDOWS_HU))
 _STEM = r"patch_embeds\.(?:brain_ct|head_ct)\."
 _PREFIX = r"model\.visual\."
 
+# Every published block has weights for all three scales, also where a stage has fewer left. They are loaded, as every tensor has to be
+# accounted for, but nothing reads them, so they are neither trained nor kept with a version.
+_UNUSED = r"atlas_models\.(?:1\.blocks\.\d+\.(?:blocks|posemb)\.2|2\.blocks\.\d+\.(?:blocks|posemb)\.[12])\."
+
 
 def from_published(state: State, network: nn.Module) -> State:
     """The image tower's keys as they are published -> the network's own."""
@@ -77,7 +81,7 @@ SPEC = BackboneSpec(
             convert=from_published,
         ),
     ),
-    trained=".*",
+    trained=rf"(?!{_UNUSED}).*",
     licence="ECL-2.0",
     licence_url="https://huggingface.co/YalaLab/Pillar0-HeadCT",
     hub_id="YalaLab/Pillar0-HeadCT",
