@@ -116,7 +116,7 @@ class Position(nn.Module):
         depth, height, width = window
         sides = [torch.arange(n, device=weight.device, dtype=weight.dtype) for n in (height, width, depth)]
         centred = [(side - len(side) // 2) / (len(side) // 2) if len(side) > 1 else side for side in sides]
-        return self.cpb_mlp(torch.cartesian_prod(*centred))
+        return self.cpb_mlp(torch.stack(torch.meshgrid(*centred, indexing="ij"), -1).flatten(0, 2))
 
 
 class MultiScaleBlock(nn.Module):
