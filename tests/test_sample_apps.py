@@ -34,4 +34,4 @@ def test_an_app_and_its_models_are_described_as_they_are(app):
         assert model["demo"] == (model["name"] == "demo")
         spec = backbone_spec(model["name"])
         assert (model["backbone"], model["licence"]) == (spec.title, spec.licence)
-        assert model["kind"] == {"slice": "2D", "volume": "3D"}[spec.level]
+        assert model["kind"] == spec.kind

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--model", default="demo")
     predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
     predict.add_argument("--device", help="cpu, cuda or cuda:0; chosen by itself if not given")
+    predict.add_argument("--engine", help="what runs the backbone: torch-fp32, torch-bf16, openvino-fp32, openvino-bf16; chosen by rule")
     predict.add_argument("--no-cache", action="store_true", help="compute again even if this content was classified before")
     predict.add_argument("--top", type=int, default=10, help="how many findings to print")
     predict.set_defaults(run=_predict)
@@ -101,7 +102,8 @@ def _predict(options: argparse.Namespace) -> int:
         _check_output(options.json, "json")
     cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
     prepared = None if options.no_cache else _prepared_cache()
-    prediction = Predictor(options.model, options.device, cache, prepared).predict(options.path, study_id(options.path), options.series)
+    predictor = Predictor(options.model, options.device, cache, prepared, options.engine)
+    prediction = predictor.predict(options.path, study_id(options.path), options.series)
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
         return 0
@@ -150,7 +152,8 @@ def _print_findings(prediction: Prediction, top: int) -> None:
     from .findings import finding
 
     model = prediction.model
-    print(f"{prediction.study}: {model.name} {model.version} on {prediction.device}, {prediction.timing_ms['total']:.0f} ms")
+    where = f"on {prediction.device} by {prediction.engine}"
+    print(f"{prediction.study}: {model.name} {model.version} {where}, {prediction.timing_ms['total']:.0f} ms")
     if model.demo:
         print("DEMO MODEL, trained on synthetic phantoms: its probabilities mean nothing on a patient's scan.")
     for warning in prediction.quality.warnings:

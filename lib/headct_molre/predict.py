@@ -32,18 +32,25 @@ class Predictor:
     """One model's champion version on one device; weights are loaded at the first prediction that needs them.
 
     Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. Predictions run one
-    at a time: a lock guards the network. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging.
+    at a time: a lock guards the network. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging. `engine` overrides the
+    rule that chooses what runs the backbone (docs/engines.md).
     """
 
     def __init__(
-        self, name: str, device: str | None = None, cache: PredictionCache | None = None, prepared: PreparedCache | None = None
+        self,
+        name: str,
+        device: str | None = None,
+        cache: PredictionCache | None = None,
+        prepared: PreparedCache | None = None,
+        engine: str | None = None,
     ) -> None:
         self.card = load_card(name)
         self.device = device
+        self.engine = engine
         self.cache = cache
         self.prepared = prepared
         self._lock = threading.Lock()
-        self._loaded: tuple[HeadCTClassifier, BackboneSpec] | None = None
+        self._loaded: tuple[HeadCTClassifier, BackboneSpec, str] | None = None
 
     def predict(self, path: Path, study: str, series_uid: str | None = None, content: str | None = None) -> Prediction:
         """Classify the study at `path`, whatever `read_study` reads; `series_uid` picks one of its DICOM series.
@@ -67,13 +74,13 @@ class Predictor:
         study_images = cached_prepare(path, series_uid, self.prepared, content, backbone_spec(self.card.backbone).grid)
         timing = dict(study_images.timing_ms)
         mark = time.perf_counter()
-        classifier, spec = self._load(device)
+        classifier, spec, engine = self._load(device)
         timing["load"] = _milliseconds(mark)
         mark = time.perf_counter()
         scores = run(classifier, spec, study_images.prepared, device)
         timing["model"] = _milliseconds(mark)
         timing["total"] = _milliseconds(started)
-        return build_prediction(self.card, study, scores, study_images.prepared, study_images.quality, device, timing)
+        return build_prediction(self.card, study, scores, study_images.prepared, study_images.quality, device, engine, timing)
 
     def _checked_device(self) -> str:
         """The device to use. Raises InvalidRequest, before any work, for one that this machine does not have."""
@@ -87,12 +94,13 @@ class Predictor:
             raise InvalidRequest("no_such_device", f"This machine has no usable GPU for device {device}. Use cpu.", field="device")
         return str(device)
 
-    def _load(self, device: str) -> tuple[HeadCTClassifier, BackboneSpec]:
+    def _load(self, device: str) -> tuple[HeadCTClassifier, BackboneSpec, str]:
         from .models.checkpoint import load_classifier
+        from .models.engines.apply import apply_engine
 
         if self._loaded is None:
             classifier, self.card, spec = load_classifier(self.card.name, device)
-            self._loaded = classifier, spec
+            self._loaded = classifier, spec, apply_engine(classifier, spec, device, self.engine)
         return self._loaded
 
 
@@ -125,6 +133,7 @@ def build_prediction(
     prepared: Prepared,
     quality: Quality,
     device: str,
+    engine: str,
     timing_ms: dict[str, float],
 ) -> Prediction:
     """Put raw scores in taxonomy order, calibrate them, and write the contract.
@@ -147,6 +156,7 @@ def build_prediction(
         study=study,
         model=PredictionModel(**card.model_dump(include={"name", "version", "backbone", "adapter", "demo", "weights_sha256"})),
         device=device,
+        engine=engine,
         findings=[_finding(card, key, probabilities[i], logits[i], bias[i]) for i, key in enumerate(finding_keys())],
         router_level=spec.level if spec.molre else None,
         slices=[

@@ -14,7 +14,7 @@ import torch
 from headct_molre.models import backbones
 from headct_molre.models.backbones.spec import BackboneSpec
 
-FAMILIES = ("demo", "dinov3", "medimageinsight", "medgemma")
+FAMILIES = ("demo", "dinov3", "medimageinsight", "medgemma", "pillar0_headct", "deepcntd")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ _REGISTRY = {
     "dinov3_large": ("dinov3", "DINOV3_LARGE"),
     "medimageinsight": ("medimageinsight", "SPEC"),
     "medgemma": ("medgemma", "SPEC"),
+    "pillar0_headct": ("pillar0_headct", "SPEC"),
+    "deepcntd": ("deepcntd", "SPEC"),
 }
 
 

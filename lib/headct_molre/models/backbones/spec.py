@@ -104,6 +104,7 @@ class NormalisedBackbone(nn.Module):
         super().__init__()
         self.input_px = input_px or spec.input_px
         self.network = spec.build(input_px=self.input_px, **options)
+        self.normalises = any(spec.mean) or any(deviation != 1 for deviation in spec.std)
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1), persistent=False)
 
@@ -112,7 +113,7 @@ class NormalisedBackbone(nn.Module):
 
         A volume network takes studies (B, D, C, H, W) and a mask (B, D), and gives parts of their pooled features (B, D', d).
         """
-        normalised = (slices - self.mean) / self.std
+        normalised = (slices - self.mean) / self.std if self.normalises else slices
         if mask is None:
             return self.network(normalised)
         return self.network(normalised.transpose(1, 2), mask)
