@@ -37,6 +37,7 @@ def draw(report: dict, path: Path) -> None:
         _bars(panels[1], {"plain loop": [None] * len(rows)} | shares, labels, "share of a large matrix product's speed", "{:.0%}")
         panels[1].axvline(1, ls="--", c="0.5", lw=1)
         panels[1].set_xlim(0, 1.25)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     figure.suptitle("{processor}, {threads} threads, torch {torch}, OpenVINO {openvino}".format(**report["machine"]), fontsize=10)
     figure.savefig(path, dpi=110)
 
@@ -55,4 +56,3 @@ def _bars(panel, values: dict[str, list[float | None]], labels: list[str], title
     panel.grid(axis="x", alpha=0.25)
     if panel.get_subplotspec().is_first_col():
         panel.invert_yaxis()
-        panel.legend(fontsize=8)

@@ -138,10 +138,11 @@ def test_openvino_reports_to_nobody():
 import socket, sys
 def refuse(*args, **kwargs): raise AssertionError("network")
 socket.socket.connect = socket.getaddrinfo = refuse
-from engine_networks import SPECS, inputs, network
+import torch
+from headct_molre.models.backbones.demo import SPEC
+from headct_molre.models.backbones.spec import NormalisedBackbone
 from headct_molre.models.engines import run_on
-spec = SPECS["medimageinsight"]
-run_on("openvino-fp32", network(spec), spec, "cpu")(*inputs(spec, 1))
+run_on("openvino-fp32", NormalisedBackbone(SPEC), SPEC, "cpu")(torch.rand(1, 3, *SPEC.input_px))
 print(sorted(name for name in sys.modules if name.startswith("openvino_telemetry.")))
 """
     path = [folder for folder in sys.path if folder]
