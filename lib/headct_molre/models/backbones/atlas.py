@@ -234,7 +234,7 @@ def depth_parts(tokens: torch.Tensor, positions: int) -> torch.Tensor:
     part.
     """
     highest, at = tokens.flatten(2, 3).amax(2).max(1)
-    parts = torch.zeros(len(tokens), tokens.shape[1], tokens.shape[-1], dtype=highest.dtype, device=highest.device)
+    parts = torch.zeros(tokens.shape[0], tokens.shape[1], tokens.shape[-1], dtype=highest.dtype, device=highest.device)
     parts = parts.scatter(1, at[:, None], highest[:, None])
     span = positions // tokens.shape[1]
     return parts.repeat_interleave(span, 1) / span
