@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,12 +96,16 @@ class Predictor:
         return str(device)
 
     def _load(self, device: str) -> tuple[HeadCTClassifier, BackboneSpec, str]:
+        import torch
+
         from .models.checkpoint import load_classifier
         from .models.engines.apply import apply_engine
 
         if self._loaded is None:
             classifier, self.card, spec = load_classifier(self.card.name, device)
-            self._loaded = classifier, spec, apply_engine(classifier, spec, device, self.engine)
+            slope, intercept = (torch.from_numpy(values).to(device) for values in _calibration(self.card, self.card.findings))
+            engine = apply_engine(classifier, spec, device, self.engine, lambda logits: slope * logits + intercept)
+            self._loaded = classifier, spec, engine
         return self._loaded
 
 
@@ -142,8 +147,7 @@ def build_prediction(
     """
     spec = backbone_spec(card.backbone)
     order = positions(finding_keys(), within=card.findings)
-    slope = np.array([card.calibration[key].slope if key in card.calibration else 1.0 for key in finding_keys()])
-    intercept = np.array([card.calibration[key].intercept if key in card.calibration else 0.0 for key in finding_keys()])
+    slope, intercept = _calibration(card, finding_keys())
     evidence = scores["evidence"][order] * slope[:, None]
     bias = scores["bias"][order] * slope + intercept
     logits = evidence.sum(1) + bias
@@ -180,6 +184,13 @@ def study_id(path: Path) -> str:
     name = name[: -len(study_suffix(name) or "") or None]
     cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")[:128]
     return cleaned or "study"
+
+
+def _calibration(card: ModelCard, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and intercept of each finding's Platt scaling; 1 and 0 where the version has none."""
+    scales = [card.calibration.get(key) for key in keys]
+    slope = [1.0 if scale is None else scale.slope for scale in scales]
+    return np.array(slope), np.array([0.0 if scale is None else scale.intercept for scale in scales])
 
 
 def _finding(card: ModelCard, key: str, probability: float, logit: float, bias: float) -> FindingResult:

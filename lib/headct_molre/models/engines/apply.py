@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,26 +15,39 @@ from . import REFERENCE, choose_engine, chunk_of, run_on, usable_engines
 
 logger = logging.getLogger(__name__)
 
+Calibrate = Callable[[torch.Tensor], torch.Tensor]
+
 # By how much a probability may differ from that of fp32.
 TOLERANCE = 0.01
 SLICES = 3
 
 
-def apply_engine(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, wanted: str | None = None) -> str:
+def uncalibrated(logits: torch.Tensor) -> torch.Tensor:
+    """Logits as they are."""
+    return logits
+
+
+def apply_engine(
+    classifier: HeadCTClassifier, spec: BackboneSpec, device: str, wanted: str | None = None, calibrate: Calibrate = uncalibrated
+) -> str:
     """Replace the backbone of a classifier, LoRA merged, by an engine that runs it on a device; returns the engine's name.
 
+    `calibrate` takes the classifier's logits to those that are served, so that the probabilities compared are those that a reader sees.
     Where the engine cannot be built, or a probability differs by more than TOLERANCE from fp32, a warning is logged and the next of
     `usable_engines` is tried; fp32 always works. Raises InvalidRequest for a wanted engine that cannot run here.
     """
     classifier.to(device).eval().requires_grad_(False)
     name = choose_engine(sum(parameter.numel() for parameter in classifier.backbone.parameters()), device, wanted)
-    name, engine = _first_proven(classifier, spec, device, usable_engines(device)[usable_engines(device).index(name) :])
+    usable = usable_engines(device)
+    name, engine = _first_proven(classifier, spec, device, usable[usable.index(name) :], calibrate)
     classifier.register_module("backbone", engine)
     classifier.chunk = chunk_of(name, device)
     return name
 
 
-def _first_proven(classifier: HeadCTClassifier, spec: BackboneSpec, device: str, names: list[str]) -> tuple[str, nn.Module]:
+def _first_proven(
+    classifier: HeadCTClassifier, spec: BackboneSpec, device: str, names: list[str], calibrate: Calibrate
+) -> tuple[str, nn.Module]:
     backbone = classifier.backbone
     reference = run_on(REFERENCE, backbone, spec, device)
     for name in names:
@@ -41,7 +55,8 @@ def _first_proven(classifier: HeadCTClassifier, spec: BackboneSpec, device: str,
             break
         try:
             engine = run_on(name, backbone, spec, device)
-            difference = disagreement(classifier, reference, engine, *synthetic_study(spec, backbone.input_px, device))
+            study = synthetic_study(spec, backbone.input_px, device)
+            difference = disagreement(classifier, reference, engine, *study, calibrate=calibrate)
         except Exception as error:
             # Converters fail in many ways; the model can be served all the same.
             logger.warning("%s cannot run %s (%s: %s); another engine is used", name, spec.name, type(error).__name__, error)
@@ -53,7 +68,12 @@ def _first_proven(classifier: HeadCTClassifier, spec: BackboneSpec, device: str,
 
 
 def disagreement(
-    classifier: HeadCTClassifier, reference: nn.Module, engine: nn.Module, slices: torch.Tensor, mask: torch.Tensor | None = None
+    classifier: HeadCTClassifier,
+    reference: nn.Module,
+    engine: nn.Module,
+    slices: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    calibrate: Calibrate = uncalibrated,
 ) -> float:
     """The largest difference of a probability between two ways to run a classifier's backbone, on studies (B, S, C, H, W)."""
     before = classifier.backbone
@@ -62,7 +82,7 @@ def disagreement(
         for run in (reference, engine):
             classifier.register_module("backbone", run)
             with torch.no_grad():
-                probabilities.append(classifier(slices, mask).logits.double().sigmoid())
+                probabilities.append(calibrate(classifier(slices, mask).logits.double()).sigmoid())
     finally:
         classifier.backbone = before
     return float((probabilities[0] - probabilities[1]).abs().max())
