@@ -5,6 +5,7 @@ Importing this module does not load torch; the first prediction that is not in t
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from .imaging.content import content_sha256
 from .imaging.formats import study_suffix
 from .models.backbones import backbone_spec
 from .models.checkpoint import load_card
+from .models.engines import ENVIRONMENT
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Predictor:
     ) -> None:
         self.card = load_card(name)
         self.device = device
-        self.engine = engine
+        self.engine = engine or os.environ.get(ENVIRONMENT)
         self.cache = cache
         self.prepared = prepared
         self._lock = threading.Lock()
@@ -61,7 +63,8 @@ class Predictor:
         """
         started = time.perf_counter()
         content = content_sha256(path, series_uid) if content is None else content
-        if self.cache is not None and (cached := self.cache.get(content, self.card)) is not None:
+        cached = None if self.cache is None else self.cache.get(content, self.card)
+        if cached is not None and self.engine in (None, cached.engine):
             milliseconds = _milliseconds(started)
             return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})
         with self._lock:

@@ -17,6 +17,7 @@ from headct_molre.imaging.prepare import prepare, windows
 from headct_molre.imaging.read import read_study
 from headct_molre.models.backbones.spec import to_input
 from headct_molre.models.checkpoint import load_classifier
+from headct_molre.models.engines import usable_engines
 from headct_molre.predict import Predictor, study_id
 from headct_molre.schema import Prediction
 from shared_data import shared_ct
@@ -105,6 +106,20 @@ def test_a_repeat_comes_from_the_cache_under_the_name_that_was_asked(phantom, pr
     assert second.study == "second-name"
     assert second.findings == first.findings == prediction.findings
     assert "miller" not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+
+
+def test_an_engine_that_is_asked_for_is_not_answered_from_another_ones_prediction(phantom, prediction, tmp_path):
+    cache = PredictionCache(tmp_path)
+    assert Predictor("demo", "cpu", cache).predict(phantom, "one").engine == "torch-fp32"
+    wanted = usable_engines("cpu")[0]
+    first = Predictor("demo", "cpu", cache, engine=wanted).predict(phantom, "one")
+    assert first.engine == wanted
+    assert [result.probability for result in first.findings] == pytest.approx(
+        [result.probability for result in prediction.findings], abs=0.01
+    )
+    assert "cache" in Predictor("demo", "cpu", cache, engine=wanted).predict(phantom, "one").timing_ms
+    with pytest.raises(InvalidRequest, match="Usable here"):
+        Predictor("demo", "cpu", engine="tensorrt").predict(phantom, "one")
 
 
 def test_a_damaged_cache_entry_is_computed_again(phantom, prediction, tmp_path):

@@ -20,15 +20,6 @@ ENGINES = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small spend their time waiting for a second one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def built():
     """Engines by name of the engine and of the backbone, each built once."""
