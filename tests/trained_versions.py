@@ -41,12 +41,13 @@ def install_version(home: Path, spec: BackboneSpec, version: str = "7", **card: 
     """Store such a classifier as the champion of its model."""
     classifier, sha256 = active_classifier(spec)
     height, width = classifier.input_px
-    adapters = {"lora_rank": 8, "lora_alpha": 16, "molre_experts": 6, "molre_rank": 8, "molre_router_width": 256}
+    lora = {"lora_rank": 8, "lora_alpha": 16} if spec.lora_targets else {}
+    molre = {"molre_experts": 6, "molre_rank": 8, "molre_router_width": 256} if spec.molre else {}
     document = {
         "name": spec.name,
         "version": version,
         "backbone": spec.name,
-        "adapter": "LoRA + MoLRE",
+        "adapter": " + ".join([*["LoRA"] * bool(lora), *["MoLRE"] * bool(molre)]) or "none",
         "demo": True,
         "created": "2026-01-01T00:00:00+00:00",
         "description": "for tests",
@@ -55,7 +56,7 @@ def install_version(home: Path, spec: BackboneSpec, version: str = "7", **card: 
         "licence": spec.licence,
         "weights_sha256": "0" * 64,
         "backbone_sha256": sha256,
-        "hyperparameters": adapters | {"input_height_px": height, "input_width_px": width},
+        "hyperparameters": lora | molre | {"input_height_px": height, "input_width_px": width},
         "findings": list(finding_keys()),
         "calibration": {},
         "operating_points": {},

@@ -5,7 +5,6 @@ Importing this module does not load torch; the first prediction that is not in t
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ from .imaging.content import content_sha256
 from .imaging.formats import study_suffix
 from .models.backbones import backbone_spec
 from .models.checkpoint import load_card
-from .models.engines import ENVIRONMENT
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ class Predictor:
 
     Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. Predictions run one
     at a time: a lock guards the network. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging. `engine` overrides the
-    rule that chooses what runs the backbone (docs/engines.md).
+    rule that chooses what runs the backbone (docs/engines.md), and what another engine computed is then not taken from the cache.
     """
 
     def __init__(
@@ -49,7 +47,7 @@ class Predictor:
     ) -> None:
         self.card = load_card(name)
         self.device = device
-        self.engine = engine or os.environ.get(ENVIRONMENT)
+        self.engine = engine
         self.cache = cache
         self.prepared = prepared
         self._lock = threading.Lock()
@@ -87,8 +85,10 @@ class Predictor:
         return build_prediction(self.card, study, scores, study_images.prepared, study_images.quality, device, engine, timing)
 
     def _checked_device(self) -> str:
-        """The device to use. Raises InvalidRequest, before any work, for one that this machine does not have."""
+        """The device to use. Raises InvalidRequest, before any work, for a device or an engine that this machine does not have."""
         import torch
+
+        from .models.engines import choose_engine
 
         try:
             device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -96,6 +96,7 @@ class Predictor:
             raise InvalidRequest("no_such_device", f"{self.device!r} is not a device. Use cpu, cuda or cuda:0.", field="device") from None
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise InvalidRequest("no_such_device", f"This machine has no usable GPU for device {device}. Use cpu.", field="device")
+        choose_engine(0, str(device), self.engine)  # one that is asked for and cannot run is refused here
         return str(device)
 
     def _load(self, device: str) -> tuple[HeadCTClassifier, BackboneSpec, str]:
@@ -106,7 +107,7 @@ class Predictor:
 
         if self._loaded is None:
             classifier, self.card, spec = load_classifier(self.card.name, device)
-            slope, intercept = (torch.from_numpy(values).to(device) for values in _calibration(self.card, self.card.findings))
+            slope, intercept = (torch.from_numpy(values) for values in _calibration(self.card, self.card.findings))
             engine = apply_engine(classifier, spec, device, self.engine, lambda logits: slope * logits + intercept)
             self._loaded = classifier, spec, engine
         return self._loaded
@@ -128,7 +129,7 @@ def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, de
         "attention": output.attention[0][real],
         "router": output.router[0][real],
     }
-    result = {name: tensor.detach().double().cpu().numpy() for name, tensor in arrays.items()}
+    result = {name: tensor.cpu().double().numpy() for name, tensor in arrays.items()}
     if not all(np.isfinite(array).all() for array in result.values()):
         raise HeadCTError("not_finite", "The model's output is not finite for this study; nothing is shown.", status=500)
     return result

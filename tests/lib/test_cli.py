@@ -86,13 +86,35 @@ def test_models_lists_what_can_be_used_and_why_not(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["demo"]["available"]
     assert rows["demo"]["demo"]
+    assert (rows["demo"]["weights"], rows["dinov3_base"]["weights"]) == ("found", "missing")
     assert not rows["dinov3_base"]["available"]
+    counts = {key.removesuffix("_parameters"): value for key, value in rows["dinov3_base"].items() if key.endswith("_parameters")}
+    assert counts == {"backbone": 85_660_416, "total": 86_596_683, "lora": 602_112, "molre": 276_790, "trainable": 936_267}
+    assert (rows["dinov3_base"]["dimension"], rows["dinov3_base"]["licence"]) == (768, "DINOv3 License")
+    assert rows["deepcntd"]["published"]["molre"] is None
     assert "models --fetch" in rows["dinov3_base"]["reason"]
+
+
+def test_models_prints_the_counts_beside_the_papers_and_the_licence(capsys):
+    assert main(["models"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, words in {
+        "dinov3_base": ["0.60", "0.28 / 0.28", "86.6 / 86.6", "missing", "DINOv3 License"],
+        "medgemma": ["0.41 / 0.41", "431.1 / 431.1", "Health AI"],
+        "deepcntd": ["0.00 / -", "6.9 / 6.9", "1.08 / 1.08"],
+        "demo": ["(demo)", "found", "Apache-2.0"],
+    }.items():
+        assert all(word in lines[name] for word in words), lines[name]
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
+        (["models", "--from", __file__], "--fetch"),
+        (["models", "--fetch", "other"], "Known models"),
+        (["models", "--fetch", "dinov3_base", "--from", "nowhere"], "--from"),
+        (["models", "--fetch", "deepcntd"], "not published"),
+        (["predict", __file__, "--engine", "other"], "Usable here"),
         (["predict", "nowhere.nii.gz"], "path"),
         (["predict", "nowhere.nii.gz", "--model", "other"], "Known models"),
         (["phantom", "x", "--count", "0"], "count"),

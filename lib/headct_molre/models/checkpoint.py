@@ -89,9 +89,9 @@ def set_champion(folder: Path, version: str) -> None:
 
 
 def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
-    """The champion of a model, ready for a device: hashes verified, every key accounted for, LoRA merged, eval mode.
+    """The champion of a model on a device, ready to serve: hashes verified, every key accounted for, LoRA merged, eval mode.
 
-    The input has the size that the version was trained with, or the backbone's own for the device where the card names none.
+    The input has the size that the version was trained with, whatever the device.
     """
     from .classifier import adapted_classifier
     from .lora import merge_lora
@@ -99,7 +99,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     folder, card = champion_folder(model), load_card(model)
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
-    backbone, backbone_hash = load_backbone(spec, _input_px(settings) or spec.input_px_on(device))
+    backbone, backbone_hash = load_backbone(spec, _input_px(settings, spec))
     if backbone_hash != card.backbone_sha256:
         raise ModelUnavailable(
             "backbone_mismatch",
@@ -107,17 +107,12 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
         )
     if file_sha256(folder / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
-    classifier = adapted_classifier(
-        backbone,
-        spec,
-        len(card.findings),
-        lora_rank=_integer(settings, "lora_rank"),
-        lora_alpha=_integer(settings, "lora_alpha"),
-        experts=_integer(settings, "molre_experts"),
-        rank=_integer(settings, "molre_rank"),
-        router_width=_integer(settings, "molre_router_width"),
-        pooling=_pooling(settings),
-    )
+    adapters = {}
+    if spec.lora_targets:
+        adapters |= {"lora_rank": _integer(settings, "lora_rank"), "lora_alpha": _integer(settings, "lora_alpha")}
+    if spec.molre:
+        adapters |= {name: _integer(settings, f"molre_{name}") for name in ("experts", "rank", "router_width")}
+    classifier = adapted_classifier(backbone, spec, len(card.findings), pooling=_pooling(settings), **adapters)
     state = read_tensors(folder / WEIGHTS)
     refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
     classifier.load_state_dict({**classifier.state_dict(), **state})
@@ -143,10 +138,10 @@ def _integer(settings: dict[str, float | int | str | bool | None], name: str) ->
     return value
 
 
-def _input_px(settings: dict[str, float | int | str | bool | None]) -> tuple[int, int] | None:
-    """The input size (height, width) that the version was trained with, where its card names one."""
-    if "input_height_px" not in settings:
-        return None
+def _input_px(settings: dict[str, float | int | str | bool | None], spec: BackboneSpec) -> tuple[int, int]:
+    """The input size (height, width) that the version was trained with; a backbone of one size needs no word in the card."""
+    if "input_height_px" not in settings and spec.cpu_input_px is None:
+        return spec.input_px
     return _integer(settings, "input_height_px"), _integer(settings, "input_width_px")
 
 

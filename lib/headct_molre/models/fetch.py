@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest, ModelUnavailable
 from .locations import backbone_path, home
-from .weights import SOURCE, load_backbone, missing_message, weight_files
+from .weights import SOURCE, holds_weights, load_backbone, missing_message, weight_files
 
 if TYPE_CHECKING:
     from .backbones.spec import BackboneSpec
@@ -20,30 +22,44 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
     """Install the weights of a backbone and return their folder and hash; what is there already is checked and kept.
 
     From the spec's hub id, or copied from `source`, a file or folder. The files are loaded into the network before they are installed, so
-    that wrong, partial or truncated ones never are; after an interruption, files that had come whole are not fetched again. Raises
-    ModelUnavailable with the reason and the remedy, InvalidRequest for a source that does not exist or would replace what is installed.
+    that wrong, partial or truncated ones never are. Raises ModelUnavailable with the reason and the remedy, InvalidRequest for a source
+    that does not exist or would replace what is installed.
     """
     installed = backbone_path(spec.name)
-    if installed.exists():
-        if source is not None:
-            raise InvalidRequest("already_installed", f"{spec.title} is installed already. Remove {installed} to replace it.", field="from")
+    if source is None and holds_weights(installed):
         return installed, load_backbone(spec)[1]
+    if source is not None:
+        _check(spec, source, installed)
     folder = home() / "backbones" / spec.name
-    partial = folder.with_name(f".{spec.name}.partial")
-    if source is None:
-        _download(spec, partial)
-    else:
-        _copy(spec, source, partial)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{spec.name}-", dir=folder.parent))
     try:
+        if source is None:
+            _download(spec, partial)
+        else:
+            _copy(spec, source, partial)
         _, sha256 = load_backbone(spec, path=partial)
-    except ModelUnavailable:
-        shutil.rmtree(partial)
-        raise
-    record = {"source": spec.hub_id if source is None else source.name, "licence": spec.licence, "sha256": sha256}
-    (partial / SOURCE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about an unfinished download
-    os.replace(partial, folder)
+        record = {"source": spec.hub_id if source is None else source.name, "licence": spec.licence, "sha256": sha256}
+        (partial / SOURCE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about the download
+        try:
+            os.replace(partial, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise InvalidRequest("already_installed", f"{folder} is in the way. Remove it and try again.", field="fetch") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder, sha256
+
+
+def _check(spec: BackboneSpec, source: Path, installed: Path) -> None:
+    """Refuse a source by its own name, before gigabytes are copied."""
+    if not source.exists():
+        raise InvalidRequest("invalid_argument", f"--from {source} does not exist.", field="from")
+    if installed.is_relative_to(home()) and holds_weights(installed):
+        raise InvalidRequest("already_installed", f"{spec.title} is installed already. Remove {installed} to replace it.", field="from")
+    load_backbone(spec, path=source)
 
 
 def _download(spec: BackboneSpec, folder: Path) -> None:
@@ -61,6 +77,8 @@ def _download(spec: BackboneSpec, folder: Path) -> None:
             f"The hub does not give {spec.hub_id} to you yet. Accept the licence at {spec.licence_url}, run `hf auth login` and try again.",
         ) from None
     except Exception as error:  # the errors of a broken connection are those of the hub's HTTP client, which changes with its versions
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         if isinstance(error, EntryNotFoundError | RepositoryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             raise ModelUnavailable(
                 "not_on_hub",
@@ -76,13 +94,9 @@ def _download(spec: BackboneSpec, folder: Path) -> None:
 
 
 def _copy(spec: BackboneSpec, source: Path, folder: Path) -> None:
-    if not source.exists():
-        raise InvalidRequest("invalid_argument", f"--from {source} does not exist.", field="from")
     files = weight_files(spec, source)
-    base = source if source.is_dir() else source.parent
-    shutil.rmtree(folder, ignore_errors=True)
     for file in files:
         # A single file is found in its folder by its suffix, whatever it was called.
-        name = file.relative_to(base) if len(files) > 1 else Path("model.safetensors")
+        name = file.relative_to(source) if len(files) > 1 else Path("model.safetensors")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)

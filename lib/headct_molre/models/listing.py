@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..errors import HeadCTError
+from ..errors import HeadCTError, ModelUnavailable
 from .backbones import backbone_names, backbone_spec
+from .backbones.spec import BackboneSpec
 from .checkpoint import load_card
 from .counts import count_parameters
 from .locations import backbone_path
 from .published import TABLE_2
+from .weights import weight_files
 
 
 def describe_models() -> list[dict[str, Any]]:
@@ -40,7 +42,7 @@ def describe_model(name: str) -> dict[str, Any]:
         "licence": spec.licence,
         "licence_url": spec.licence_url,
         "hub_id": spec.hub_id,
-        "weights": "found" if backbone_path(name).exists() else "missing",
+        "weights": "found" if _found(spec) else "missing",
         "weights_path": str(backbone_path(name)),
         **_served(name),
     }
@@ -49,23 +51,31 @@ def describe_model(name: str) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for a person: millions of parameters, the paper's after a slash, then what is missing."""
     lines = [
-        f"{'model':<16}{'kind':<6}{'d':>5}  {'backbone':>8}  {'total / paper':>15}  {'MoLRE / paper':>15}  {'trainable / paper':>17}"
-        f"  {'weights':<8} version"
+        f"{'model':<16}{'kind':<5}{'d':>5}{'backbone':>10}{'LoRA':>7}{'MoLRE / paper':>15}{'total / paper':>16}{'trainable / paper':>19}"
+        f"  {'weights':<9}{'version':<12}licence"
     ]
     for row in rows:
         paper = row["published"] or {}
-        counts = [
-            f"{row[f'{name}_parameters'] / 1e6:.{digits}f} / {_number(paper.get(name), digits)}"
-            for name, digits in (("total", 1), ("molre", 2), ("trainable", 2))
-        ]
+        counts = {
+            name: f"{row[f'{name}_parameters'] / 1e6:.{digits}f} / {_number(paper.get(name), digits)}"
+            for name, digits in (("molre", 2), ("total", 1), ("trainable", 2))
+        }
         version = f"{row['version']}{' (demo)' if row['demo'] else ''}" if row["available"] else "-"
         lines.append(
-            f"{row['name']:<16}{row['kind']:<6}{row['dimension']:>5}  {row['backbone_parameters'] / 1e6:>8.2f}"
-            f"  {counts[0]:>15}  {counts[1]:>15}  {counts[2]:>17}  {row['weights']:<8} {version}"
+            f"{row['name']:<16}{row['kind']:<5}{row['dimension']:>5}{row['backbone_parameters'] / 1e6:>10.2f}"
+            f"{row['lora_parameters'] / 1e6:>7.2f}{counts['molre']:>15}{counts['total']:>16}{counts['trainable']:>19}"
+            f"  {row['weights']:<9}{version:<12}{row['licence']}"
         )
     lines.append("Millions of parameters; after the slash, Table 2 of arXiv 2603.00675. Why some differ: docs/models.md.")
     lines += [f"{row['name']}: {row['reason']}" for row in rows if not row["available"]]
     return "\n".join(lines)
+
+
+def _found(spec: BackboneSpec) -> bool:
+    try:
+        return bool(weight_files(spec, backbone_path(spec.name)))
+    except ModelUnavailable:
+        return False
 
 
 def _served(name: str) -> dict[str, Any]:

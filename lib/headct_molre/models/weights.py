@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .backbones.spec import BackboneSpec, KeyFormat, NormalisedBackbone
 
+# Suffixes under which weights are published; what a file is, its first bytes say.
+SUFFIXES = ("safetensors", "pt", "pth", "bin")
 # How a pickle begins: a zip archive, as torch.save writes one, or the protocol opcode of a bare pickle.
 PICKLES = (b"PK\x03\x04", b"\x80")
 SHARDS = "*.safetensors.index.json"
@@ -41,7 +43,7 @@ def load_backbone(spec: BackboneSpec, input_px: tuple[int, int] | None = None, p
         raise ModelUnavailable(
             "damaged_weights", f"The weights in {path} differ from those that were fetched. Remove the folder and fetch again."
         )
-    keys = {key: file for file in files for key in tensor_names(file)}
+    keys = _holders(files)
     published = _format(spec, keys, path)
     wanted = {key: file for key, file in keys.items() if re.fullmatch(published.reads, key)}
     backbone = NormalisedBackbone(spec, input_px, **published.options)
@@ -57,7 +59,7 @@ def load_backbone(spec: BackboneSpec, input_px: tuple[int, int] | None = None, p
 
 
 def weight_files(spec: BackboneSpec, path: Path) -> list[Path]:
-    """The files of a checkpoint: `path` itself, or in a folder the published ones, the shards of an index, or the only ones there.
+    """The files of a checkpoint: `path` itself, or in a folder the published ones, the shards of an index, or all that are there.
 
     Raises ModelUnavailable `backbone_missing`, or `weights_incomplete` where an index names a shard that is not there.
     """
@@ -68,16 +70,21 @@ def weight_files(spec: BackboneSpec, path: Path) -> list[Path]:
     published = [path / name for name in spec.hub_files]
     if all(file.is_file() for file in published):
         return published
-    indices = sorted(path.glob(SHARDS))
-    files = sorted(path.glob("*.safetensors"))
-    if indices:
-        files = [path / name for name in _shards(indices[0])]
+    for index in sorted(path.glob(SHARDS)):
+        files = [path / name for name in _shards(index)]
         lost = [file.name for file in files if not file.is_file()]
         if lost:
-            raise ModelUnavailable("weights_incomplete", f"{indices[0]} names files that are not beside it: {some(lost)}. Fetch them too.")
-    if not files:
-        raise ModelUnavailable("backbone_missing", f"{path} holds no safetensors file. {missing_message(spec)}")
-    return files
+            raise ModelUnavailable("weights_incomplete", f"{index} names files that are not beside it: {some(lost)}. Fetch them too.")
+        return files
+    for suffix in SUFFIXES:
+        if files := sorted(path.glob(f"*.{suffix}")):
+            return files
+    raise ModelUnavailable("backbone_missing", f"{path} holds no weights. {missing_message(spec)}")
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether there is a file, or a folder with files of weights in it; not whether they are whole."""
+    return path.is_file() or any(file for suffix in SUFFIXES for file in path.rglob(f"*.{suffix}"))
 
 
 def tensor_names(path: Path) -> list[str]:
@@ -129,6 +136,19 @@ def missing_message(spec: BackboneSpec) -> str:
 def some(names: list[str]) -> str:
     """The first names of a list, for a sentence."""
     return "none" if not names else ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _holders(files: list[Path]) -> dict[str, Path]:
+    """The file of each tensor. Raises ModelUnavailable where two files hold a tensor of one name."""
+    holders: dict[str, Path] = {}
+    for file in files:
+        for key in tensor_names(file):
+            if key in holders:
+                raise ModelUnavailable(
+                    "weights_ambiguous", f"{holders[key]} and {file.name} both hold {key}. Keep the files of one checkpoint in a folder."
+                )
+            holders[key] = file
+    return holders
 
 
 def _format(spec: BackboneSpec, keys: dict[str, Path], path: Path) -> KeyFormat:
@@ -192,7 +212,7 @@ def _shards(index: Path) -> list[str]:
         # A name leads into the folder and nowhere else.
         return sorted({str(name) for name in names if Path(str(name)).name == str(name)})
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelUnavailable("weights_incomplete", f"{index} is not an index of shards. Fetch it again.") from None
+        raise ModelUnavailable("weights_incomplete", f"{index} is not an index of shards. Remove it and fetch it again.") from None
 
 
 def _misfit(path: Path, published: KeyFormat, detail: str) -> ModelUnavailable:
@@ -200,4 +220,4 @@ def _misfit(path: Path, published: KeyFormat, detail: str) -> ModelUnavailable:
 
 
 def _damaged(path: Path, error: Exception) -> ModelUnavailable:
-    return ModelUnavailable("not_safetensors", f"{path} is not a complete safetensors file ({error}). Fetch it again.")
+    return ModelUnavailable("not_safetensors", f"{path} is not a complete safetensors file ({error}). Remove it and fetch it again.")

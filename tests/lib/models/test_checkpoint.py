@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from headct_molre.errors import ModelUnavailable, NotFound
 from headct_molre.models import checkpoint
 from headct_molre.models.backbones import backbone_spec
-from small_backbones import small_backbones
+from small_backbones import small_backbones, use_small_backbones
 from trained_versions import install_backbone, install_version
 
 
@@ -98,6 +98,22 @@ def test_the_input_has_the_size_that_the_version_was_trained_with(installed):
     checkpoint.set_champion(folder, "8")
     with pytest.raises(ModelUnavailable, match="pos_embed"):  # the demo's position embeddings fit one size only
         checkpoint.load_classifier("demo")
+
+
+def test_a_backbone_of_two_sizes_needs_the_size_in_the_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path))
+    use_small_backbones(monkeypatch.setattr)
+    small = small_backbones()["medgemma"]
+    install_backbone(tmp_path, small)
+    trained, card = install_version(tmp_path, small.spec)
+    assert checkpoint.load_classifier("medgemma", "cpu")[0].input_px == small.spec.input_px
+    settings = {name: value for name, value in card.hyperparameters.items() if not name.startswith("input_")}
+    folder = tmp_path / "models" / "medgemma"
+    changed = card.model_copy(update={"version": "8", "hyperparameters": settings})
+    checkpoint.write_version(folder, changed, trained.trainable_state())
+    checkpoint.set_champion(folder, "8")
+    with pytest.raises(ModelUnavailable, match="input_height_px"):
+        checkpoint.load_classifier("medgemma", "cpu")
 
 
 def test_unknown_model_lists_the_known_ones():

@@ -61,7 +61,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_the_known_formats(file)
 def test_truncated_weights_are_refused(file, kept):
     content = file.read_bytes()
     file.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
-    assert "Fetch it again" in refused("not_safetensors")
+    assert "Remove it and fetch it again" in refused("not_safetensors")
 
 
 @pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))], ids=["torch.save", "pickle"])
@@ -122,12 +122,34 @@ def test_a_lost_shard_is_named(file, home):
     assert "model-2.safetensors" in refused("weights_incomplete", path=home / "sharded")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 5}', '{"weight_map": {"a": "../../model-1.safetensors"}}'])
-def test_a_damaged_index_leads_nowhere(file, home, content):
+@pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 5}'])
+def test_a_damaged_index_is_refused(file, home, content):
     shards(home / "sharded", load_file(file))
     (home / "sharded" / "model.safetensors.index.json").write_text(content)
+    assert "Remove it and fetch it again" in refused("weights_incomplete", path=home / "sharded")
+
+
+def test_an_index_leads_to_no_file_outside_its_folder(file, home):
+    (home / "sharded").mkdir()
+    index = {"weight_map": dict.fromkeys(load_file(file), f"../backbones/{file.name}")}
+    (home / "sharded" / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelUnavailable):
         load_backbone(SPEC, path=home / "sharded")
+
+
+def test_files_of_two_checkpoints_in_one_folder_are_refused(file, home):
+    state = load_file(file)
+    (home / "two").mkdir()
+    save_file(state, home / "two" / "model.safetensors")
+    save_file(state, home / "two" / "model-ema.safetensors")
+    assert "both hold" in refused("weights_ambiguous", path=home / "two")
+
+
+def test_a_folder_of_pickles_gets_the_conversion_and_an_empty_one_the_remedy(home):
+    (home / "empty").mkdir()
+    refused("backbone_missing", path=home / "empty")
+    torch.save({}, home / "empty" / "pytorch_model.bin")
+    assert "pytorch_model.bin" in refused("pickled_weights", path=home / "empty")
 
 
 @pytest.mark.parametrize("name", [name for name in backbone_names() if name != "demo"])
@@ -142,16 +164,14 @@ def test_without_weights_the_refusal_names_what_to_do(name):
     assert all(remedy in refusal.value.message for remedy in remedies)
 
 
-def test_fetched_files_are_checked_before_they_are_installed(home, file, monkeypatch):
-    source = home / "mine.pt"
-    file.rename(source)
+@pytest.fixture
+def source(home, file, monkeypatch):
+    """A file of the user's, and nothing installed or shipped."""
     monkeypatch.setattr("headct_molre.models.locations.SHIPPED", home / "nothing")
-    content = source.read_bytes()
-    source.write_bytes(content[:-10])
-    with pytest.raises(ModelUnavailable, match="not a complete safetensors"):
-        fetch_backbone(SPEC, source)
-    assert not list((home / "backbones").iterdir())
-    source.write_bytes(content)
+    return file.rename(home / "mine.pt")
+
+
+def test_what_is_installed_was_whole_and_stays_the_same(home, source):
     folder, sha256 = fetch_backbone(SPEC, source)
     assert folder == home / "backbones" / "demo"
     assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "source.json"]
@@ -162,3 +182,32 @@ def test_fetched_files_are_checked_before_they_are_installed(home, file, monkeyp
         fetch_backbone(SPEC, source)
     change(folder / "model.safetensors", **{"norm.bias": torch.ones(192)})
     assert "differ from those that were fetched" in refused("damaged_weights")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-10]), lambda path: torch.save({}, path)])
+def test_what_is_not_whole_is_refused_by_its_own_name_and_leaves_nothing(home, source, damage):
+    damage(source)
+    with pytest.raises(ModelUnavailable, match=r"mine\.pt"):
+        fetch_backbone(SPEC, source)
+    assert not list((home / "backbones").iterdir())
+
+
+def test_an_empty_folder_is_not_in_the_way_and_a_full_one_is_named(home, source):
+    folder = home / "backbones" / "demo"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidRequest, match=r"demo is in the way"):
+        fetch_backbone(SPEC, source)
+    (folder / "notes.txt").unlink()
+    assert fetch_backbone(SPEC, source)[0] == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["demo"]
+
+
+def test_a_full_disk_leaves_nothing_behind(home, source, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", str(home))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch_backbone(SPEC, source)
+    assert not list((home / "backbones").iterdir())
