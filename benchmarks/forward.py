@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import statistics
 import subprocess
@@ -61,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     options.engines = options.engines or usable_engines(options.device)
     if options.one or options.memory:
-        print(json.dumps(memory(options) if options.memory else measure(options)))
+        print(json.dumps(memory(options) if options.memory else measure(options), allow_nan=False))
         return
     report: dict[str, object] = {"machine": machine(options.device), "backbones": {}}
     for name in tqdm(options.backbones, desc="backbones", file=sys.stderr):
@@ -72,10 +71,10 @@ def main() -> None:
         report["backbones"][name] = result  # type: ignore[index]
         # Written after each, because the large ones take their time.
         if options.json:
-            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            options.json.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if options.png:
         draw(report, options.png)
-    print(json.dumps(report, indent=2))
+    print(json.dumps(report, indent=2, allow_nan=False))
 
 
 def in_own_process(name: str, options: argparse.Namespace, *more: str) -> dict:
@@ -158,13 +157,18 @@ def memory(options: argparse.Namespace) -> dict:
 
 
 def random_backbone(spec: BackboneSpec, options: argparse.Namespace) -> tuple[NormalisedBackbone, tuple[int, int]]:
-    """The backbone with random weights that are felt at every layer: LayerScale as it is initialised hides every difference."""
+    """The backbone with random weights that are felt at every layer: LayerScale as it is initialised hides every difference.
+
+    So does a matrix that is zero until its weights are loaded.
+    """
     torch.manual_seed(0)
     size = tuple(options.input_px) if options.input_px else spec.input_px_on(options.device)
     backbone = NormalisedBackbone(spec, size).eval().requires_grad_(False)
     for name, parameter in backbone.named_parameters():
-        if re.search(r"gamma", name):
+        if "gamma" in name:
             parameter.fill_(1)
+        elif parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=len(parameter) ** -0.5)
     return backbone.to(options.device), size
 
 
@@ -204,7 +208,7 @@ def count_flop(spec: BackboneSpec, size: tuple[int, int]) -> int:
     """Operations of one slice, or of one study of a 3D backbone; a multiplication and an addition are two."""
     channels, depth = len(spec.windows), spec.depth or spec.grid.slices
     with torch.device("meta"):
-        backbone = NormalisedBackbone(spec, size).eval()
+        backbone = NormalisedBackbone(spec, size).eval().requires_grad_(False)
         given = (torch.empty(1, channels, *size),)
         if spec.level == "volume":
             given = (torch.empty(1, depth, channels, *size), torch.ones(1, depth, dtype=torch.bool))

@@ -33,6 +33,7 @@ def best(run: nn.Module, input_px: tuple[int, int], spec: BackboneSpec, device: 
     """All batches up to the largest that fits, and the fastest."""
     cuda = device.startswith("cuda")
     rates: dict[int, float] = {}
+    peaks: dict[int, int] = {}
     for batch in BATCHES[spec.level]:
         if cuda:
             torch.cuda.reset_peak_memory_stats(device)
@@ -41,6 +42,10 @@ def best(run: nn.Module, input_px: tuple[int, int], spec: BackboneSpec, device: 
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             break
+        if cuda:
+            peaks[batch] = round(torch.cuda.max_memory_allocated(device) / 2**20)
+    if not rates:
+        return {"too_large": "a batch of one does not fit"}
     batch = max(rates, key=rates.__getitem__)
     units = COHORT * (STUDY_SLICES if spec.level == "slice" else 1)
     return {
@@ -48,7 +53,7 @@ def best(run: nn.Module, input_px: tuple[int, int], spec: BackboneSpec, device: 
         "per_second": round(rates[batch], 2),
         "cohort_hours": round(units / rates[batch] / 3600, 2),
         "by_batch": {batch: round(rate, 2) for batch, rate in rates.items()},
-        "peak_mb": round(torch.cuda.max_memory_allocated(device) / 2**20) if cuda else None,
+        "peak_mb": peaks.get(batch),
     }
 
 

@@ -3,9 +3,9 @@
     python benchmarks/training_memory.py [BACKBONE ...] [--input-px 448 448] [--slices 36] [--chunks 1 2 4 8] [--limit-gb 16] [--json OUT]
 
 Nothing is computed: fake tensors go forward, and every tensor that autograd keeps for backward is counted once, by its storage, weights
-left out. With checkpointing, a step keeps what lies outside the backbone, the chunks' inputs and outputs, and the tensors of one chunk at a
-time. The peak is that, plus weights, gradients and AdamW's two moments in float32; what an operation needs while it runs is not in it.
-Prints one JSON object.
+left out. A 3D backbone is given one study, and nothing is recomputed. With checkpointing, a step keeps what lies outside the backbone, the
+chunks' inputs and outputs, and the tensors of one chunk at a time. The peak is that, plus weights, gradients and AdamW's two moments in
+float32; what an operation needs while it runs is not in it. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ARITHMETIC = {"fp32": None, "bf16 autocast": torch.bfloat16}
 
 
 def main() -> None:
-    """Count for each 2D backbone and print."""
+    """Count for each backbone and print."""
     parser = argparse.ArgumentParser(description="Count the memory of a training step.")
     parser.add_argument("backbones", nargs="*", metavar="BACKBONE")
     parser.add_argument("--input-px", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
@@ -40,8 +40,7 @@ def main() -> None:
     parser.add_argument("--limit-gb", type=float, default=16.0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    of_slices = [name for name in backbone_names() if backbone_spec(name).level == "slice"]
-    names = tqdm(options.backbones or of_slices, desc="backbones", file=sys.stderr)
+    names = tqdm(options.backbones or backbone_names(), desc="backbones", file=sys.stderr)
     report = {name: count(backbone_spec(name), options) for name in names}
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -63,6 +62,9 @@ def count(spec: BackboneSpec, options: argparse.Namespace) -> dict:
         fixed = weights + 12 * trained
         report: dict = {"input_px": size, "trained_m": round(trained / 1e6, 3), "weights_gb": gb(weights), "optimiser_gb": gb(12 * trained)}
         for name, dtype in ARITHMETIC.items():
+            if spec.level == "volume":
+                report[name] = {"peak_gb": gb(fixed + kept(classifier, spec, size, spec.depth or spec.grid.slices, dtype))}
+                continue
             one = kept(classifier, spec, size, 1, dtype)
             whole = kept(classifier, spec, size, options.slices, dtype)
             # Inputs and outputs of the chunks together are the same, however they are cut.

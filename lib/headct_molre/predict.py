@@ -156,7 +156,7 @@ def build_prediction(
     bias = scores["bias"][order] * slope + intercept
     logits = evidence.sum(1) + bias
     probabilities = 1 / (1 + np.exp(-logits))
-    attention = scores["attention"] / scores["attention"].sum()
+    attention = scores["attention"] / (scores["attention"].sum() or 1.0)  # all 0 where a volume's whole feature is
     router = scores["router"]
     router = router / router.sum(1, keepdims=True) if router.shape[1] else router
     centres = prepared.slice_centres_ras

@@ -89,7 +89,7 @@ def test_models_lists_what_can_be_used_and_why_not(capsys):
     assert (rows["demo"]["weights"], rows["dinov3_base"]["weights"]) == ("found", "missing")
     assert not rows["dinov3_base"]["available"]
     counts = {key.removesuffix("_parameters"): value for key, value in rows["dinov3_base"].items() if key.endswith("_parameters")}
-    assert counts == {"backbone": 85_660_416, "total": 86_596_683, "lora": 602_112, "molre": 276_790, "trainable": 936_267}
+    assert counts == {"backbone": 85_659_648, "total": 86_596_993, "lora": 602_112, "molre": 276_790, "trainable": 937_345}
     assert (rows["dinov3_base"]["dimension"], rows["dinov3_base"]["licence"]) == (768, "DINOv3 License")
     assert rows["deepcntd"]["published"]["molre"] is None
     assert "models --fetch" in rows["dinov3_base"]["reason"]

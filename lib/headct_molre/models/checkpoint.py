@@ -107,7 +107,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
         )
     if file_sha256(folder / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
-    adapters = {}
+    adapters: dict[str, int] = {}
     if spec.lora_targets:
         adapters |= {"lora_rank": _integer(settings, "lora_rank"), "lora_alpha": _integer(settings, "lora_alpha")}
     if spec.molre:

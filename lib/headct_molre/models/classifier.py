@@ -14,6 +14,9 @@ from .lora import add_lora, lora_parameters
 from .molre import MoLRE
 from .pooling import POOLINGS
 
+# With as many slices at once, and checkpointing, every 2D backbone trains within 16 GB (docs/engines.md).
+TRAINING_CHUNK = 8
+
 
 @dataclass
 class Output:
@@ -38,11 +41,18 @@ class HeadCTClassifier(nn.Module):
     "slice": features of slices -> MoLRE for each slice -> attention pooling -> head. `chunk` bounds how many slices the backbone sees at
     once; with `checkpointing`, training keeps the activations of one chunk at a time and computes them again going backward.
     "volume": parts of a pooled feature, one for each depth -> their sum -> MoLRE -> head. The attention of a slice is its part's share in
-    the feature's magnitude.
+    the feature's magnitude. The network sees one whole volume after the other, and keeps its activations.
     """
 
     def __init__(
-        self, backbone: NormalisedBackbone, spec: BackboneSpec, findings: int, *, pooling: str = "query", chunk: int = 64, **molre: int
+        self,
+        backbone: NormalisedBackbone,
+        spec: BackboneSpec,
+        findings: int,
+        *,
+        pooling: str = "query",
+        chunk: int = TRAINING_CHUNK,
+        **molre: int,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -130,10 +140,10 @@ class HeadCTClassifier(nn.Module):
             evidence = torch.einsum("fd,bzd->bfz", self.head.weight, parts)
         else:
             evidence = torch.einsum("bfd,bzd->bfz", self.molre.linear_part(self.head.weight, router), parts)
-        bias = logits - evidence.sum(-1)
-        magnitude = parts.abs().sum(-1)
-        attention = _spread(magnitude / magnitude.sum(-1, keepdim=True), mask)
-        return Output(logits, bias, _spread(evidence, mask[:, None]), attention, router[:, None].expand(-1, mask.shape[1], -1))
+        evidence = _spread(evidence, mask[:, None])
+        magnitude = _spread(parts.abs().sum(-1), mask)
+        attention = magnitude / magnitude.sum(-1, keepdim=True).clamp(min=torch.finfo(magnitude.dtype).tiny)
+        return Output(logits, logits - evidence.sum(-1), evidence, attention, router[:, None].expand(-1, mask.shape[1], -1))
 
 
 def adapted_classifier(
@@ -158,7 +168,7 @@ def _all(slices: torch.Tensor) -> torch.Tensor:
 
 
 def _spread(parts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Share each of D' parts (..., D') evenly among those of its D / D' slices that are real: (..., D), of the same sum."""
+    """Share each of D' parts (..., D') evenly among those of its D / D' slices that are real, if any: (..., D)."""
     real = mask.unflatten(-1, (parts.shape[-1], -1)).to(parts.dtype)
     shares = real / real.sum(-1, keepdim=True).clamp(min=1)
     return (parts[..., None] * shares).flatten(-2)

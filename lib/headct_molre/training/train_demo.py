@@ -278,6 +278,7 @@ def _classifier(backbone: NormalisedBackbone, settings: DemoSettings) -> HeadCTC
         router_width=settings.molre_router_width,
     )
     classifier.freeze_backbone()
+    classifier.chunk = 64  # the demo is small
     return classifier
 
 

@@ -140,8 +140,8 @@ def test_an_index_leads_to_no_file_outside_its_folder(file, home):
 def test_files_of_two_checkpoints_in_one_folder_are_refused(file, home):
     state = load_file(file)
     (home / "two").mkdir()
-    save_file(state, home / "two" / "model.safetensors")
-    save_file(state, home / "two" / "model-ema.safetensors")
+    save_file(state, home / "two" / "epoch1.safetensors")
+    save_file(state, home / "two" / "epoch2.safetensors")
     assert "both hold" in refused("weights_ambiguous", path=home / "two")
 
 

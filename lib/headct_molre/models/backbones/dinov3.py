@@ -82,7 +82,7 @@ HUGGING_FACE_RULES = (
 
 def from_hugging_face(state: State, network: nn.Module) -> State:
     """The keys of transformers' DINOv3ViTModel; k has no bias there either."""
-    return from_timm(joined(renamed(state, HUGGING_FACE_RULES), ("q_proj", "k_proj", "v_proj"), "qkv"), network)
+    return joined(renamed(state, HUGGING_FACE_RULES), ("q_proj", "k_proj", "v_proj"), "qkv")
 
 
 META_RULES = ((r"^storage_tokens$", "reg_token"), (r"\.ls([12])\.gamma$", r".gamma_\1"))
@@ -102,7 +102,7 @@ def from_meta(state: State, network: nn.Module) -> State:
         if k.any():
             raise ValueError(f"{key} has a bias of k, which DINOv3 masks")
         result |= {f"{attention}q_bias": q, f"{attention}v_bias": v}
-    return from_timm(result, network)
+    return result
 
 
 DINOV3_BASE = BackboneSpec(

@@ -101,7 +101,7 @@ SPEC = BackboneSpec(
         KeyFormat(
             "release",
             marker=r"image_encoder\.convs\.0\.proj\.weight",
-            reads=r"image_encoder\.(convs|blocks|norms)\..*|image_projection",
+            reads=r"image_encoder\..*|image_projection",
             convert=from_release,
         ),
     ),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from torch import nn
 
 from ...imaging.grid import Grid
 from .atlas import Atlas, AtlasSize
+from .keys import renamed
 from .spec import BackboneSpec, KeyFormat, State
 
 # (centre, width) in HU of the published input's windows, in the order of its channels. What has no window is scaled as a whole.
@@ -51,7 +50,7 @@ _UNUSED = r"atlas_models\.(?:1\.blocks\.\d+\.(?:blocks|posemb)\.2|2\.blocks\.\d+
 
 def from_published(state: State, network: nn.Module) -> State:
     """The image tower's keys as they are published -> the network's own."""
-    return {re.sub("^" + _STEM, "stem.", re.sub("^" + _PREFIX, "", key)): tensor for key, tensor in state.items()}
+    return renamed(state, (("^" + _PREFIX, ""), ("^" + _STEM, "stem.")))
 
 
 def build(input_px: tuple[int, int], size: AtlasSize = SIZE) -> nn.Module:
@@ -77,7 +76,7 @@ SPEC = BackboneSpec(
         KeyFormat(
             "published",
             _PREFIX + r"atlas_models\.0\.blocks\.0\.blocks\.0\.attn\.kv\.weight",
-            reads=_PREFIX + rf"(?:atlas_models\.|{_STEM}).*",
+            reads=_PREFIX + ".*",
             convert=from_published,
         ),
     ),

@@ -54,11 +54,11 @@ class BackboneSpec:
     level "volume" maps (B, C, D, H, W) and a mask of real slices (B, D) to parts (B, D', d) of its pooled feature, from the lowest to the
     highest, which sum to it over D'; D is a multiple of D'.
 
-    `field_mm` is the part (height, width) of the grid that is shown, `input_px` the size it is scaled to, `cpu_input_px` the same where
-    no GPU is at hand. `depth` is the number of slices of a volume network's input. `mean` and `std` normalise the windows' 0..1.
-    `trained` is a full-match pattern of the network's own tensors that are trained and kept with a version. `molre` is False where the
-    feature goes to the head as it is. `pooling` says in words what the feature is. `licence_url` and `hub_id` are null where nothing has
-    to be fetched.
+    `field_mm` is the part (height, width) of the grid that is shown, `input_px` the size it is scaled to, `cpu_input_px` the same for
+    versions that are to be served without a GPU. `depth` is the number of slices of a volume network's input. `mean` and `std` normalise
+    the windows' 0..1. `trained` is a full-match pattern of the network's own tensors that are trained and kept with a version. `molre` is
+    False where the feature goes to the head as it is. `pooling` says in words what the feature is. `licence_url` and `hub_id` are null
+    where nothing has to be fetched.
     """
 
     name: str
@@ -90,8 +90,8 @@ class BackboneSpec:
         return "2D" if self.level == "slice" else "3D"
 
     def input_px_on(self, device: str) -> tuple[int, int]:
-        """The input size (height, width) on a device, where the model version does not ask for another."""
-        return self.cpu_input_px if self.cpu_input_px is not None and device == "cpu" else self.input_px
+        """The input size (height, width) to train a version at on a device; a version is served at the size that it was trained at."""
+        return self.cpu_input_px if self.cpu_input_px is not None and torch.device(device).type == "cpu" else self.input_px
 
 
 class NormalisedBackbone(nn.Module):

@@ -82,7 +82,7 @@ def disagreement(
         for run in (reference, engine):
             classifier.register_module("backbone", run)
             with torch.no_grad():
-                probabilities.append(calibrate(classifier(slices, mask).logits.double()).sigmoid())
+                probabilities.append(calibrate(classifier(slices, mask).logits.cpu().double()).sigmoid())
     finally:
         classifier.backbone = before
     return float((probabilities[0] - probabilities[1]).abs().max())

@@ -48,6 +48,9 @@ class TorchEngine(nn.Module):
         elif self.kind == "cpu" and not has_amx():
             with fast_float32():
                 yield
+        elif self.kind == "cuda":
+            with true_float32():
+                yield
         else:
             yield
 
@@ -65,6 +68,17 @@ def fast_float32() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def true_float32() -> Iterator[None]:
+    """Convolutions of the GPU in float32 where matrix products are: cuDNN takes TF32 unless it is told otherwise. Put back afterwards."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _with_matrices_in(backbone: NormalisedBackbone, dtype: torch.dtype) -> NormalisedBackbone:
