@@ -233,6 +233,24 @@ def test_a_study_is_predicted_with_weights_in_the_published_format(home, name, t
         assert sum(evidence) + result.bias == pytest.approx(result.logit, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "backbone", "attention", "lora"),
+    [
+        ("dinov3_base", 85.660, 0.590, 0.602),
+        ("dinov3_large", 303.129, 1.573, 1.587),
+        ("medimageinsight", 362.734, 1.155, 1.158),
+        ("medgemma", 428.565, 1.991, 2.005),
+    ],
+)
+def test_backbones_and_lora_have_the_sizes_that_make_the_published_totals(name, backbone, attention, lora):
+    spec = backbone_spec(name)
+    counts = count_parameters(spec)
+    without_convolution = count_parameters(dataclasses.replace(spec, lora_targets=spec.lora_targets[:2]))
+    assert round(counts.backbone / 1e6, 3) == backbone
+    assert round(without_convolution.lora / 1e6, 3) == attention
+    assert round(counts.lora / 1e6, 3) == lora
+
+
 @pytest.mark.parametrize("name", [name for name in backbone_names() if name in TABLE_2])
 def test_counts_are_the_published_ones(name):
     counts, paper = count_parameters(backbone_spec(name)), TABLE_2[name]

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from headct_molre.errors import ModelUnavailable
-from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.spec import NormalisedBackbone
-from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
 from small_backbones.dinov3 import SIZES, SMALL, transformers_network
 from small_backbones.loading import formats_that_fit, loaded
@@ -116,20 +114,3 @@ def test_lora_reaches_q_k_and_v_and_merges():
     merge_lora(backbone)
     torch.testing.assert_close(backbone(x), moved, atol=1e-4, rtol=1e-4)
     assert (moved - before).abs().max() > 1e-2
-
-
-@pytest.mark.parametrize(
-    ("name", "network", "attention", "patch", "total"),
-    [("dinov3_base", 85.660, 0.590, 0.602, 86.6), ("dinov3_large", 303.130, 1.573, 1.587, 305.2)],
-)
-def test_counts_are_the_published_ones(name, network, attention, patch, total):
-    spec = backbone_spec(name)
-    with torch.device("meta"):
-        backbone = NormalisedBackbone(spec)
-        assert round(sum(parameter.numel() for parameter in backbone.parameters()) / 1e6, 2) == round(network, 2)
-        add_lora(backbone, spec.lora_targets[:2])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == attention
-        add_lora(backbone, spec.lora_targets[2:])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == patch
-        classifier = HeadCTClassifier(backbone, spec, 75)
-    assert round(sum(parameter.numel() for parameter in classifier.parameters()) / 1e6, 1) == total

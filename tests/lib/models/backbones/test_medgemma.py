@@ -8,7 +8,6 @@ from headct_molre.errors import ModelUnavailable
 from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.medgemma import resampled
 from headct_molre.models.backbones.spec import NormalisedBackbone
-from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
 from small_backbones.loading import formats_that_fit, loaded
 from small_backbones.medgemma import SMALL, gemma_network, medgemma_4b, medsiglip, siglip_network
@@ -116,16 +115,7 @@ def test_lora_leaves_the_pooling_alone_and_merges():
     torch.testing.assert_close(backbone(x), moved, atol=1e-4, rtol=1e-4)
 
 
-def test_counts_are_the_published_ones():
-    spec = backbone_spec("medgemma")
+def test_the_tower_of_medgemma_4b_is_the_published_one():
     with torch.device("meta"):
-        backbone = NormalisedBackbone(spec)
-        assert round(sum(parameter.numel() for parameter in backbone.parameters()) / 1e6, 3) == 428.565
-        add_lora(backbone, spec.lora_targets[:2])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 1.991
-        add_lora(backbone, spec.lora_targets[2:])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 2.005
-        classifier = HeadCTClassifier(backbone, spec, 75)
-        tower = NormalisedBackbone(spec, (896, 896), pooling="mean")
-    assert round(sum(parameter.numel() for parameter in classifier.parameters()) / 1e6, 1) == 431.1
+        tower = NormalisedBackbone(backbone_spec("medgemma"), (896, 896), pooling="mean")
     assert round(sum(parameter.numel() for parameter in tower.parameters()) / 1e6, 3) == 416.866

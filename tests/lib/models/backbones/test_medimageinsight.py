@@ -9,7 +9,6 @@ from torch import nn
 from headct_molre.errors import ModelUnavailable
 from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.spec import NormalisedBackbone
-from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
 from small_backbones.loading import formats_that_fit, loaded
 from small_backbones.medimageinsight import SIZES, SMALL, release
@@ -149,15 +148,7 @@ def test_lora_reaches_both_attentions_and_merges(state):
     torch.testing.assert_close(backbone(x), moved, atol=1e-4, rtol=1e-4)
 
 
-def test_counts_are_the_published_ones():
-    spec = backbone_spec("medimageinsight")
+def test_the_davit_is_the_published_one():
     with torch.device("meta"):
-        backbone = NormalisedBackbone(spec)
-        assert round(sum(parameter.numel() for parameter in backbone.network.davit.parameters()) / 1e6, 3) == 360.636
-        assert round(sum(parameter.numel() for parameter in backbone.parameters()) / 1e6, 3) == 362.734
-        add_lora(backbone, spec.lora_targets[:2])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 1.155
-        add_lora(backbone, spec.lora_targets[2:])
-        assert round(sum(parameter.numel() for parameter in lora_parameters(backbone)) / 1e6, 3) == 1.158
-        classifier = HeadCTClassifier(backbone, spec, 75)
-    assert round(sum(parameter.numel() for parameter in classifier.parameters()) / 1e6, 1) == 364.3
+        backbone = NormalisedBackbone(backbone_spec("medimageinsight"))
+    assert round(sum(parameter.numel() for parameter in backbone.network.davit.parameters()) / 1e6, 3) == 360.636
