@@ -8,6 +8,7 @@ from torch import nn
 from headct_molre.models.backbones.demo import SPEC as DEMO
 from headct_molre.models.backbones.spec import BackboneSpec, NormalisedBackbone
 from headct_molre.models.classifier import HeadCTClassifier
+from headct_molre.models.engines.apply import probabilities
 from small_backbones import small_backbones
 from small_backbones.loading import loaded
 
@@ -75,3 +76,9 @@ def inputs(spec: BackboneSpec, count: int) -> tuple[torch.Tensor, ...]:
     """What the backbone itself takes: so many slices, or so many studies."""
     slices, mask = study(spec, count)
     return (slices[:, 0],) if spec.level == "slice" else (slices, mask)
+
+
+def disagreement(classifier: HeadCTClassifier, reference: nn.Module, engine: nn.Module, slices: torch.Tensor, mask: torch.Tensor) -> float:
+    """The largest difference of a probability between two ways to run a classifier's backbone."""
+    found = [probabilities(classifier, run, slices, mask) for run in (reference, engine)]
+    return float((found[0] - found[1]).abs().max())

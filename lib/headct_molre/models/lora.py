@@ -21,6 +21,14 @@ class LoRATarget:
     splits: int = 1
 
 
+# q, k, v with a pair each, output projection and patch convolution of timm's vision transformers.
+VIT_TARGETS = (
+    LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
+    LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),
+    LoRATarget(r"network\.patch_embed\.proj"),
+)
+
+
 class LoRALinear(nn.Module):
     """y = W x + b + (alpha / r) B A x, with one pair (A, B) for each split of the output; B is zero at the start."""
 

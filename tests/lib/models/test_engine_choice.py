@@ -10,7 +10,7 @@ from engine_networks import CONVOLUTIONS, SPECS, classifier_of, study
 from headct_molre.errors import InvalidRequest
 from headct_molre.models import engines
 from headct_molre.models.engines import apply, choose_engine, chunk_of, engine_names, usable_engines
-from headct_molre.models.engines.apply import apply_engine, disagreement, synthetic_study
+from headct_molre.models.engines.apply import apply_engine, probabilities, synthetic_study
 from headct_molre.models.engines.hardware import Hardware, hardware_of
 
 LARGE = 86_000_000
@@ -160,14 +160,19 @@ def test_an_unusable_wish_is_refused_and_changes_nothing(monkeypatch, classifier
     assert classifier.backbone is backbone
 
 
-def test_disagreement_is_the_largest_difference_of_a_probability(classifier):
+def test_probabilities_are_those_that_are_served_with_a_backbone_put_in_for_the_moment(classifier):
     given = synthetic_study(SPEC, SPEC.input_px)
     backbone = classifier.backbone
-    off = classifier.classify(classifier.features(*given) + 0.3, given[1]).logits.sigmoid()
-    expected = float((classifier(*given).logits.sigmoid() - off).abs().max())
-    assert disagreement(classifier, backbone, Wrong(backbone, 0), *given) == 0
-    assert disagreement(classifier, backbone, Wrong(backbone, 0.3), *given) == pytest.approx(expected, abs=1e-6)
+    off = classifier.classify(classifier.features(*given) + 0.3, given[1]).logits.double()
+    found = probabilities(classifier, Wrong(backbone, 0.3), *given, calibrate=lambda logits: 2 * logits - 1)
+    torch.testing.assert_close(found, (2 * off - 1).sigmoid(), atol=1e-6, rtol=0)
     assert classifier.backbone is backbone
+
+
+def test_the_tolerance_is_on_calibrated_probabilities(monkeypatch, classifier):
+    inject(monkeypatch, torch_bf16=lambda backbone: Wrong(backbone, 0.5))
+    assert apply_engine(classifier, SPEC, "cpu", calibrate=lambda logits: logits / 1000) == "torch-bf16"
+    assert apply_engine(classifier_of(SPEC), SPEC, "cpu") == "torch-fp32"
 
 
 @pytest.mark.parametrize("spec", [SPEC, CONVOLUTIONS], ids=lambda spec: spec.name)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from engine_networks import SPECS, classifier_of, inputs, network, study
+from engine_networks import SPECS, classifier_of, disagreement, inputs, network, study
 from headct_molre.models.backbones import backbone_names, backbone_spec
 from headct_molre.models.checkpoint import load_classifier
 from headct_molre.models.engines import engine_names, run_on, usable_engines
-from headct_molre.models.engines.apply import TOLERANCE, disagreement, synthetic_study
+from headct_molre.models.engines.apply import TOLERANCE, synthetic_study
 from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
 
 ENGINES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ...compat import declare_torchvision_operators
-from ..lora import LoRATarget
+from ..lora import VIT_TARGETS
 from .spec import BackboneSpec, KeyFormat
 
 PATCH_PX = 8
@@ -36,10 +36,6 @@ SPEC = BackboneSpec(
     level="slice",
     pooling="CLS token",
     formats=(KeyFormat("timm", r"blocks\.0\.attn\.qkv\.weight"),),
-    lora_targets=(
-        LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
-        LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),
-        LoRATarget(r"network\.patch_embed\.proj"),
-    ),
+    lora_targets=VIT_TARGETS,
     licence="Apache-2.0",
 )

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ...compat import declare_torchvision_operators
-from ..lora import LoRATarget
+from ..lora import VIT_TARGETS
 from .keys import joined, renamed
 from .spec import IMAGENET_MEAN, IMAGENET_STD, BackboneSpec, KeyFormat, State
 
@@ -127,11 +127,7 @@ DINOV3_BASE = BackboneSpec(
         # The rotary periods are recomputed: the stored ones are the same numbers, rounded to bfloat16.
         KeyFormat("meta", marker=r"storage_tokens", reads=r"(?!mask_token$|rope_embed\.).*", convert=from_meta),
     ),
-    lora_targets=(
-        LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
-        LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),
-        LoRATarget(r"network\.patch_embed\.proj"),
-    ),
+    lora_targets=VIT_TARGETS,
     licence="DINOv3 License",
     licence_url="https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
     hub_id="timm/vit_base_patch16_dinov3_qkvb.lvd1689m",

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ...compat import declare_torchvision_operators
-from ..lora import LoRATarget
+from ..lora import VIT_TARGETS
 from .keys import joined, renamed
 from .spec import BackboneSpec, KeyFormat, State
 
@@ -131,11 +131,7 @@ SPEC = BackboneSpec(
             options={"pooling": "mean"},
         ),
     ),
-    lora_targets=(
-        LoRATarget(r"network\.blocks\.\d+\.attn\.qkv", splits=3),
-        LoRATarget(r"network\.blocks\.\d+\.attn\.proj"),
-        LoRATarget(r"network\.patch_embed\.proj"),
-    ),
+    lora_targets=VIT_TARGETS,
     licence="Health AI Developer Foundations terms",
     licence_url="https://developers.google.com/health-ai-developer-foundations/terms",
     hub_id="google/medsiglip-448",

@@ -50,13 +50,14 @@ def _first_proven(
 ) -> tuple[str, nn.Module]:
     backbone = classifier.backbone
     reference = run_on(REFERENCE, backbone, spec, device)
-    for name in names:
-        if name == REFERENCE:
-            break
+    if names[0] == REFERENCE:
+        return REFERENCE, reference
+    study = synthetic_study(spec, backbone.input_px, device)
+    expected = probabilities(classifier, reference, *study, calibrate=calibrate)
+    for name in names[: names.index(REFERENCE)]:
         try:
             engine = run_on(name, backbone, spec, device)
-            study = synthetic_study(spec, backbone.input_px, device)
-            difference = disagreement(classifier, reference, engine, *study, calibrate=calibrate)
+            difference = float((probabilities(classifier, engine, *study, calibrate=calibrate) - expected).abs().max())
         except Exception as error:
             # Converters fail in many ways; the model can be served all the same.
             logger.warning("%s cannot run %s (%s: %s); another engine is used", name, spec.name, type(error).__name__, error)
@@ -67,25 +68,21 @@ def _first_proven(
     return REFERENCE, reference
 
 
-def disagreement(
+def probabilities(
     classifier: HeadCTClassifier,
-    reference: nn.Module,
-    engine: nn.Module,
+    run: nn.Module,
     slices: torch.Tensor,
     mask: torch.Tensor | None = None,
     calibrate: Calibrate = uncalibrated,
-) -> float:
-    """The largest difference of a probability between two ways to run a classifier's backbone, on studies (B, S, C, H, W)."""
+) -> torch.Tensor:
+    """A classifier's probabilities (B, F), float64 on the CPU, of studies (B, S, C, H, W) when `run` is its backbone."""
     before = classifier.backbone
+    classifier.register_module("backbone", run)
     try:
-        probabilities = []
-        for run in (reference, engine):
-            classifier.register_module("backbone", run)
-            with torch.no_grad():
-                probabilities.append(calibrate(classifier(slices, mask).logits.cpu().double()).sigmoid())
+        with torch.no_grad():
+            return calibrate(classifier(slices, mask).logits.cpu().double()).sigmoid()
     finally:
         classifier.backbone = before
-    return float((probabilities[0] - probabilities[1]).abs().max())
 
 
 def synthetic_study(
