@@ -15,7 +15,7 @@ from .molre import MoLRE
 from .pooling import POOLINGS
 
 # With as many slices at once, and checkpointing, every 2D backbone trains within 16 GB (docs/engines.md).
-TRAINING_CHUNK = 8
+TRAINING_CHUNK = 4
 
 
 @dataclass
