@@ -123,6 +123,13 @@ def test_asking_for_engines_loads_nothing_heavy():
 
 
 @pytest.mark.skipif("openvino-fp32" not in usable_engines("cpu"), reason="OpenVINO is not installed")
+def test_openvino_prints_nothing_into_a_program_that_was_started_with_verbose(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["start.py", "--verbose", "WARNING"])
+    run_on("openvino-fp32", network(SPECS["dinov3_base"]), SPECS["dinov3_base"], "cpu")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif("openvino-fp32" not in usable_engines("cpu"), reason="OpenVINO is not installed")
 def test_openvino_reports_to_nobody():
     """Its telemetry would send a message at import and at conversion, each from a thread of its own."""
     command = """

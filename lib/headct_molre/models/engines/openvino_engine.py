@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from types import ModuleType
 
 import torch
@@ -57,7 +59,9 @@ def _converted(backbone: NormalisedBackbone, spec: BackboneSpec) -> object:
         # Tracing remarks on every branch it takes; that the graph computes the same is checked by its results.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(backbone.eval(), inputs, strict=False, check_trace=False)
-    return openvino.convert_model(traced, example_input=inputs, input=[openvino.PartialShape(shape) for shape in shapes])
+    # The converter takes a --verbose on the command line of whatever program this is for its own, and prints.
+    with redirect_stdout(StringIO()):
+        return openvino.convert_model(traced, example_input=inputs, input=[openvino.PartialShape(shape) for shape in shapes])
 
 
 def _example(backbone: NormalisedBackbone, spec: BackboneSpec) -> tuple[tuple[torch.Tensor, ...], list[list[int]]]:
