@@ -48,3 +48,14 @@ def test_every_parameter_learns_once_the_experts_have_moved():
 def test_parameter_count_is_the_published_one(dimension, published):
     count = sum(parameter.numel() for parameter in MoLRE(dimension).parameters())
     assert round(count / 1e6, 2) == published
+
+
+@pytest.mark.parametrize("projection", [None, torch.randn(32, 32)])
+def test_with_the_gates_held_whatever_sums_to_an_input_has_an_exact_share(projection):
+    molre = active_molre(projection=projection)
+    torch.nn.init.zeros_(molre.router[2].weight)  # the gates are those of the bias, for every input
+    weight, parts = torch.randn(5, 32), torch.randn(2, 3, 32)
+    whole, gates = molre(parts.sum(1))
+    nothing, _ = molre(torch.zeros(2, 32))
+    shares = torch.einsum("bfd,bzd->bfz", molre.linear_part(weight, gates), parts)
+    torch.testing.assert_close(shares.sum(-1) + nothing @ weight.T, whole @ weight.T, atol=1e-4, rtol=1e-4)
