@@ -10,7 +10,7 @@ from headct_molre.models.backbones.spec import BackboneSpec, NormalisedBackbone
 from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.models.engines.apply import probabilities
 from small_backbones import small_backbones
-from small_backbones.loading import loaded
+from small_backbones.loading import small_backbone
 
 SMALL = small_backbones()
 
@@ -49,9 +49,7 @@ SPECS = {CONVOLUTIONS.name: CONVOLUTIONS} | {name: small.spec for name, small in
 def network(spec: BackboneSpec) -> NormalisedBackbone:
     """The backbone with random weights, always the same."""
     torch.manual_seed(0)
-    backbone = NormalisedBackbone(spec)
-    if spec.name in SMALL:
-        backbone.network = loaded(spec, next(iter(SMALL[spec.name].official.values()))(0))
+    backbone = small_backbone(SMALL[spec.name]) if spec.name in SMALL else NormalisedBackbone(spec)
     return backbone.eval().requires_grad_(False)
 
 

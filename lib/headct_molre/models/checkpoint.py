@@ -47,16 +47,7 @@ def load_card(model: str) -> ModelCard:
 
     Raises NotFound for an unknown model, ModelUnavailable where no version can be served.
     """
-    folder = champion_folder(model)
-    try:
-        card = ModelCard.model_validate_json((folder / CARD).read_bytes())
-    except ValidationError as error:
-        raise ModelUnavailable("damaged_model", f"The card {folder / CARD} is not valid: {error.errors()[0]['msg']}.") from None
-    if not (folder / WEIGHTS).is_file():
-        raise ModelUnavailable("damaged_model", f"{folder / WEIGHTS} is missing. Restore the version.")
-    if not backbone_path(card.backbone).exists():
-        raise ModelUnavailable("backbone_missing", missing_message(backbone_spec(card.backbone)))
-    return card
+    return _read_card(champion_folder(model))
 
 
 def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor]) -> ModelCard:
@@ -96,7 +87,8 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     from .classifier import adapted_classifier
     from .lora import merge_lora
 
-    folder, card = champion_folder(model), load_card(model)
+    folder = champion_folder(model)
+    card = _read_card(folder)
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
     backbone, backbone_hash = load_backbone(spec, _input_px(settings, spec))
@@ -118,6 +110,18 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     classifier.load_state_dict({**classifier.state_dict(), **state})
     merge_lora(classifier.backbone)
     return classifier.eval().requires_grad_(False).to(device), card, spec
+
+
+def _read_card(folder: Path) -> ModelCard:
+    try:
+        card = ModelCard.model_validate_json((folder / CARD).read_bytes())
+    except ValidationError as error:
+        raise ModelUnavailable("damaged_model", f"The card {folder / CARD} is not valid: {error.errors()[0]['msg']}.") from None
+    if not (folder / WEIGHTS).is_file():
+        raise ModelUnavailable("damaged_model", f"{folder / WEIGHTS} is missing. Restore the version.")
+    if not backbone_path(card.backbone).exists():
+        raise ModelUnavailable("backbone_missing", missing_message(backbone_spec(card.backbone)))
+    return card
 
 
 def _read_aliases(path: Path) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from .backbones.spec import BackboneSpec, NormalisedBackbone
-from .lora import add_lora, lora_parameters
+from .lora import add_lora
 from .molre import MoLRE
 from .pooling import POOLINGS
 
@@ -98,12 +98,8 @@ class HeadCTClassifier(nn.Module):
 
     def freeze_backbone(self) -> None:
         """Only LoRA, the backbone's `trained` tensors, MoLRE, pooling and head stay trainable."""
-        self.backbone.requires_grad_(False)
-        for parameter in lora_parameters(self.backbone):
-            parameter.requires_grad_(True)
         for name, parameter in self.named_parameters():
-            if self._is_kept(name):
-                parameter.requires_grad_(True)
+            parameter.requires_grad_(self._is_kept(name))
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Pooling and head, which learn at the higher rate."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest, ModelUnavailable
 from .locations import backbone_path, home
-from .weights import SOURCE, holds_weights, load_backbone, missing_message, weight_files
+from .weights import SOURCE, holds_weights, load_backbone, missing_message, weight_files, weights_sha256
 
 if TYPE_CHECKING:
     from .backbones.spec import BackboneSpec
@@ -29,16 +29,20 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
     if source is None and holds_weights(installed):
         return installed, load_backbone(spec)[1]
     if source is not None:
-        _check(spec, source, installed)
+        _refuse_in_the_way(spec, source, installed)
+    # A source is loaded where it lies, so that it is refused by its own name and before gigabytes are copied.
+    sha256 = None if source is None else load_backbone(spec, path=source)[1]
     folder = home() / "backbones" / spec.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{spec.name}-", dir=folder.parent))
     try:
         if source is None:
             _download(spec, partial)
+            sha256 = load_backbone(spec, path=partial)[1]
         else:
             _copy(spec, source, partial)
-        _, sha256 = load_backbone(spec, path=partial)
+            if weights_sha256(weight_files(spec, partial)) != sha256:
+                raise ModelUnavailable("damaged_weights", f"{source} was not copied as it is, or changed meanwhile. Try again.")
         record = {"source": spec.hub_id if source is None else source.name, "licence": spec.licence, "sha256": sha256}
         (partial / SOURCE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about the download
@@ -53,13 +57,12 @@ def fetch_backbone(spec: BackboneSpec, source: Path | None = None) -> tuple[Path
     return folder, sha256
 
 
-def _check(spec: BackboneSpec, source: Path, installed: Path) -> None:
-    """Refuse a source by its own name, before gigabytes are copied."""
+def _refuse_in_the_way(spec: BackboneSpec, source: Path, installed: Path) -> None:
+    """Raise InvalidRequest for a source that does not exist, or weights that it would replace."""
     if not source.exists():
         raise InvalidRequest("invalid_argument", f"--from {source} does not exist.", field="from")
     if installed.is_relative_to(home()) and holds_weights(installed):
         raise InvalidRequest("already_installed", f"{spec.title} is installed already. Remove {installed} to replace it.", field="from")
-    load_backbone(spec, path=source)
 
 
 def _download(spec: BackboneSpec, folder: Path) -> None:

@@ -74,7 +74,7 @@ def weight_files(spec: BackboneSpec, path: Path) -> list[Path]:
         files = [path / name for name in _shards(index)]
         lost = [file.name for file in files if not file.is_file()]
         if lost:
-            raise ModelUnavailable("weights_incomplete", f"{index} names files that are not beside it: {some(lost)}. Fetch them too.")
+            raise ModelUnavailable("weights_incomplete", f"{index} names files that are not beside it: {_some(lost)}. Fetch them too.")
         return files
     for suffix in SUFFIXES:
         if files := sorted(path.glob(f"*.{suffix}")):
@@ -117,7 +117,7 @@ def refuse_misfit(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor], 
     if missing or unexpected or shapes:
         raise ModelUnavailable(
             "weights_do_not_fit",
-            f"{path} does not fit the network. Missing: {some(missing)}. Unexpected: {some(unexpected)}. Other shape: {some(shapes)}.",
+            f"{path} does not fit the network. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}. Other shape: {_some(shapes)}.",
         )
 
 
@@ -133,7 +133,7 @@ def missing_message(spec: BackboneSpec) -> str:
     )
 
 
-def some(names: list[str]) -> str:
+def _some(names: list[str]) -> str:
     """The first names of a list, for a sentence."""
     return "none" if not names else ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
@@ -158,7 +158,7 @@ def _format(spec: BackboneSpec, keys: dict[str, Path], path: Path) -> KeyFormat:
     known = ", ".join(published.name for published in spec.formats)
     raise ModelUnavailable(
         "unknown_weights_format",
-        f"{path} is not a checkpoint of {spec.title} in a known format ({known}). It holds {len(keys)} tensors: {some(sorted(keys))}.",
+        f"{path} is not a checkpoint of {spec.title} in a known format ({known}). It holds {len(keys)} tensors: {_some(sorted(keys))}.",
     )
 
 

@@ -6,21 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from headct_molre.models.backbones.spec import NormalisedBackbone
 from headct_molre.models.lora import LoRAConv2d, LoRALinear, add_lora, lora_parameters, merge_lora
 from small_backbones import dinov3, medgemma, medimageinsight
-from small_backbones.loading import loaded
+from small_backbones.loading import small_backbone
 
 RANK, ALPHA = 4, 8
 SMALL = dinov3.SMALL | medimageinsight.SMALL | medgemma.SMALL
 
 
 def backbone(name):
-    """A small backbone with random weights."""
-    spec = SMALL[name].spec
-    result = NormalisedBackbone(spec)
-    result.network = loaded(spec, next(iter(SMALL[name].official.values()))(seed=0))
-    return result.eval().requires_grad_(False)
+    """A small backbone with random weights, frozen."""
+    return small_backbone(SMALL[name]).requires_grad_(False)
 
 
 def by_peft(model, targets):

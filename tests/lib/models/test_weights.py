@@ -192,6 +192,13 @@ def test_what_is_not_whole_is_refused_by_its_own_name_and_leaves_nothing(home, s
     assert not list((home / "backbones").iterdir())
 
 
+def test_a_copy_that_is_not_the_source_is_not_installed(home, source, monkeypatch):
+    monkeypatch.setattr("shutil.copyfile", lambda file, target: target.write_bytes(file.read_bytes()[:-1]))
+    with pytest.raises(ModelUnavailable, match=r"mine\.pt was not copied"):
+        fetch_backbone(SPEC, source)
+    assert not list((home / "backbones").iterdir())
+
+
 def test_an_empty_folder_is_not_in_the_way_and_a_full_one_is_named(home, source):
     folder = home / "backbones" / "demo"
     folder.mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import torch
 
-State = dict[str, torch.Tensor]
+from .spec import State
 
 
 def renamed(state: State, rules: Iterable[tuple[str, str]]) -> State:

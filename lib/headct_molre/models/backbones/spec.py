@@ -113,14 +113,16 @@ class NormalisedBackbone(nn.Module):
 
         A volume network takes studies (B, D, C, H, W) and a mask (B, D), and gives parts of their pooled features (B, D', d).
         """
-        normalised = (slices - self.mean) / self.std if self.normalises else slices
         if mask is None:
-            return self.network(normalised)
-        return self.network(normalised.transpose(1, 2), mask)
+            return self.network(self._normalised(slices))
+        return self.network(self._normalised(slices).transpose(1, 2), mask)
 
     def tokens(self, slices: torch.Tensor) -> torch.Tensor:
         """Windowed slices (N, 3, H, W) -> the last block's tokens (N, T, d) of a timm transformer, prefix tokens first."""
-        return self.network.forward_features((slices - self.mean) / self.std)  # type: ignore[operator]
+        return self.network.forward_features(self._normalised(slices))  # type: ignore[operator]
+
+    def _normalised(self, slices: torch.Tensor) -> torch.Tensor:
+        return (slices - self.mean) / self.std if self.normalises else slices
 
 
 def model_input(spec: BackboneSpec, hu: np.ndarray, input_px: tuple[int, int] | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -52,7 +52,7 @@ def _first_proven(
     reference = run_on(REFERENCE, backbone, spec, device)
     if names[0] == REFERENCE:
         return REFERENCE, reference
-    study = synthetic_study(spec, backbone.input_px, device)
+    study = synthetic_study(spec, classifier.input_px, device)
     expected = probabilities(classifier, reference, *study, calibrate=calibrate)
     for name in names[: names.index(REFERENCE)]:
         try:

@@ -28,7 +28,6 @@ class OpenVINOEngine(nn.Module):
 
     def __init__(self, backbone: NormalisedBackbone, spec: BackboneSpec, precision: str) -> None:
         super().__init__()
-        self.input_px = backbone.input_px
         properties = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",

@@ -29,7 +29,6 @@ class TorchEngine(nn.Module):
 
     def __init__(self, backbone: NormalisedBackbone, device: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self.input_px = backbone.input_px
         self.network = _with_matrices_in(backbone, dtype).to(device).eval().requires_grad_(False)
         self.kind = torch.device(device).type
         self.dtype = dtype

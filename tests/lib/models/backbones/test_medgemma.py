@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from torch import nn
 
 from headct_molre.errors import ModelUnavailable
 from headct_molre.models.backbones import backbone_spec
 from headct_molre.models.backbones.medgemma import resampled
 from headct_molre.models.backbones.spec import NormalisedBackbone
-from headct_molre.models.lora import add_lora, lora_parameters, merge_lora
-from small_backbones.loading import formats_that_fit, loaded
+from headct_molre.models.lora import add_lora, lora_parameters
+from lora_effect import assert_lora_learns_and_merges
+from small_backbones.loading import formats_that_fit, loaded, loaded_backbone
 from small_backbones.medgemma import SMALL, gemma_network, medgemma_4b, medsiglip, siglip_network
 
 SMALL_SPEC = SMALL["medgemma"].spec
@@ -101,18 +101,10 @@ def test_positions_of_the_own_grid_stay_as_they_are():
 
 def test_lora_leaves_the_pooling_alone_and_merges():
     torch.manual_seed(0)
-    backbone = NormalisedBackbone(SMALL_SPEC)
-    backbone.network = loaded(SMALL_SPEC, medsiglip(1))
-    x = torch.rand(2, 3, *SQUARE)
+    backbone = loaded_backbone(SMALL_SPEC, medsiglip(1))
     assert add_lora(backbone, SMALL_SPEC.lora_targets) == 2 * 2 + 1
     assert not lora_parameters(backbone.network.attn_pool)
-    for parameter in lora_parameters(backbone):
-        nn.init.normal_(parameter, std=0.1)
-    moved = backbone(x)
-    moved.square().sum().backward()
-    assert all(parameter.grad.abs().max() > 1e-5 for parameter in lora_parameters(backbone))
-    merge_lora(backbone)
-    torch.testing.assert_close(backbone(x), moved, atol=1e-4, rtol=1e-4)
+    assert_lora_learns_and_merges(backbone, torch.rand(2, 3, *SQUARE))
 
 
 def test_the_tower_of_medgemma_4b_is_the_published_one():

@@ -12,6 +12,7 @@ from headct_molre.models.backbones.atlas import Atlas, depth_parts
 from headct_molre.models.backbones.atlas_scales import scales_of
 from headct_molre.models.backbones.spec import NormalisedBackbone, model_input
 from plain_atlas import Plain
+from small_backbones import loading
 from small_backbones.pillar0_headct import SIZE, SMALL, official
 
 SPEC = backbone_spec("pillar0_headct")
@@ -19,11 +20,9 @@ SPEC = backbone_spec("pillar0_headct")
 
 
 def loaded(size=SIZE, seed=0):
-    """The reduced network with weights read from the published format."""
-    read = {key: tensor for key, tensor in official(seed, size).items() if re.fullmatch(FORMAT.reads, key)}
-    network = Atlas(size)
-    network.load_state_dict(FORMAT.convert(read, network))
-    return network.eval()
+    """The reduced network, of this size, with weights read from the published format."""
+    spec = replace(SMALL["pillar0_headct"].spec, build=lambda input_px: Atlas(size))
+    return loading.loaded(spec, official(seed, size))
 
 
 def volume(*shape, seed=1):
