@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | train | phantom`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
 
@@ -25,7 +26,11 @@ RESEARCH_USE = "Research software, not a medical device. A finding below its ope
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and run a command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    return guarded(_parser().parse_args(arguments))
+
+
+def guarded(options: argparse.Namespace) -> int:
+    """Run a parsed command; a refusal becomes one line on standard error and status 2."""
     try:
         return options.run(options)
     except HeadCTError as error:
@@ -75,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--fetch", metavar="NAME", help="install the published weights of a backbone from its hub, checked whole")
     models.add_argument("--from", dest="source", type=Path, metavar="PATH", help="with --fetch: take them from this file or folder")
     models.set_defaults(run=_models)
+
+    add_train(commands)
 
     phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")
     phantom.add_argument("folder", type=Path)

@@ -166,7 +166,7 @@ def build_prediction(
         device=device,
         engine=engine,
         findings=[_finding(card, key, probabilities[i], logits[i], bias[i]) for i, key in enumerate(finding_keys())],
-        router_level=spec.level if spec.molre else None,
+        router_level=spec.level if router.shape[1] else None,
         slices=[
             SliceResult(index=s, center_ras=tuple(centres[s].tolist()), attention=float(attention[s]), router=router[s].tolist())
             for s in range(len(centres))

@@ -34,9 +34,9 @@ def champion_folder(model: str) -> Path:
         raise NotFound("unknown_model", f"There is no model {model!r}. Known models: {', '.join(backbone_names())}.", field="model")
     for folder in model_folders(model):
         aliases = folder / ALIASES
-        if aliases.is_file():
-            version = _read_aliases(aliases)["champion"]
-            if version is not None and (folder / version / CARD).is_file():
+        version = _read_aliases(aliases)["champion"] if aliases.is_file() else None
+        if version is not None:
+            if (folder / version / CARD).is_file():
                 return folder / version
             raise ModelUnavailable("damaged_model", f"{aliases} names the champion {version!r}, which is not there. Restore that version.")
     raise ModelUnavailable("no_trained_version", _no_version_message(model))
@@ -47,7 +47,7 @@ def load_card(model: str) -> ModelCard:
 
     Raises NotFound for an unknown model, ModelUnavailable where no version can be served.
     """
-    return _read_card(champion_folder(model))
+    return read_card(champion_folder(model))
 
 
 def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor]) -> ModelCard:
@@ -70,10 +70,25 @@ def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor
     return card
 
 
+def has_champion(model: str) -> bool:
+    """Whether a version of the model is served."""
+    try:
+        champion_folder(model)
+    except ModelUnavailable as reason:
+        return reason.code != "no_trained_version"
+    return True
+
+
 def set_champion(folder: Path, version: str) -> None:
     """Point the champion alias at a version, atomically."""
+    set_alias(folder, "champion", version)
+
+
+def set_alias(folder: Path, alias: str, version: str) -> None:
+    """Point an alias, "champion" or "candidate", at a version, atomically."""
     aliases = folder / ALIASES
-    content = {**(_read_aliases(aliases) if aliases.is_file() else {"candidate": None}), "champion": version}
+    before = _read_aliases(aliases) if aliases.is_file() else {"champion": None, "candidate": None}
+    content = {**before, alias: version}
     partial = aliases.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, aliases)
@@ -88,7 +103,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     from .lora import merge_lora
 
     folder = champion_folder(model)
-    card = _read_card(folder)
+    card = read_card(folder)
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
     backbone, backbone_hash = load_backbone(spec, _input_px(settings, spec))
@@ -112,7 +127,8 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     return classifier.eval().requires_grad_(False).to(device), card, spec
 
 
-def _read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path) -> ModelCard:
+    """The card of the version in a folder, whose files are all there. Raises ModelUnavailable where they are not."""
     try:
         card = ModelCard.model_validate_json((folder / CARD).read_bytes())
     except ValidationError as error:

@@ -58,7 +58,7 @@ class HeadCTClassifier(nn.Module):
         self.backbone = backbone
         self.input_px = backbone.input_px
         self.level, self.trained = spec.level, spec.trained
-        self.molre = MoLRE(spec.dimension, **molre) if spec.molre else None  # type: ignore[arg-type]
+        self.molre = MoLRE(spec.dimension, **molre) if spec.molre and molre.get("experts") != 0 else None  # type: ignore[arg-type]
         self.pooling = POOLINGS[pooling](spec.dimension) if spec.level == "slice" else None
         self.head = nn.Linear(spec.dimension, findings)
         self.chunk = chunk
@@ -154,8 +154,12 @@ def adapted_classifier(
     router_width: int = 256,
     pooling: str = "query",
 ) -> HeadCTClassifier:
-    """The classifier of a backbone with LoRA added to it in place, as it is trained and as a stored version is loaded."""
-    add_lora(backbone, spec.lora_targets, lora_rank, lora_alpha)
+    """The classifier of a backbone with LoRA added to it in place, as it is trained and as a stored version is loaded.
+
+    A `lora_rank` of 0 leaves LoRA out, 0 `experts` leave MoLRE out.
+    """
+    if lora_rank:
+        add_lora(backbone, spec.lora_targets, lora_rank, lora_alpha)
     return HeadCTClassifier(backbone, spec, findings, experts=experts, rank=rank, router_width=router_width, pooling=pooling)
 
 

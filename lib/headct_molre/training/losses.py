@@ -17,12 +17,15 @@ class MaskedFocalLoss(torch.nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Logits (B, F) and labels (B, F) of 1, 0 or NaN -> mean over the known labels; 0 where none is known."""
-        known = ~labels.isnan()
-        loss = self.focal(logits, labels.nan_to_num(0.0)) * known
+        """Logits (B, F) and labels (B, F) of 1, 0, a soft target between them, or NaN -> mean over the known labels; 0 where none is."""
+        return self.total(logits, labels) / (~labels.isnan()).sum().clamp(min=1)
+
+    def total(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The sum over the known labels, for batches that are worked on in parts: their sums add up to the batch's."""
+        loss = self.focal(logits, labels.nan_to_num(0.0)) * ~labels.isnan()
         if self.weight is not None:
             loss = loss * torch.where(labels == 1, self.weight, 1.0)
-        return loss.sum() / known.sum().clamp(min=1)
+        return loss.sum()
 
 
 def prevalence_weights(labels: torch.Tensor, limit: float = 10.0) -> torch.Tensor:

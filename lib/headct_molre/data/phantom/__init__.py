@@ -5,7 +5,7 @@ from .contrast import Contrast
 from .lesions import DRAWABLE
 from .metal import with_metal
 from .motion import with_jerk, with_jitter
-from .scanner import Phantom, make_phantom, states
+from .scanner import Phantom, make_phantom
 from .surroundings import Surroundings
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Phantom",
     "Surroundings",
     "make_phantom",
-    "states",
     "with_jerk",
     "with_jitter",
     "with_metal",

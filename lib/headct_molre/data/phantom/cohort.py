@@ -13,7 +13,7 @@ from tqdm import trange
 from ...errors import InvalidRequest
 from ...findings import finding_keys
 from ...imaging.volume import Volume
-from .scanner import Phantom, make_phantom, states
+from .scanner import Phantom, make_phantom
 
 LABELS_FILE = "phantom_labels.csv"
 FIRST_COHORT_SEED = 10**12
@@ -48,7 +48,7 @@ def write_cohort(folder: Path, count: int, seed: int = 0, matrix: int = 256) -> 
         phantom = make_phantom(cohort_seed(seed, number), matrix)
         path = folder / f"phantom-{number:04d}.nii.gz"
         write_study(phantom, path)
-        known = states(phantom.planted)
+        known = phantom.states
         rows.append({"study": path.name.removesuffix(".nii.gz"), **{key: known.get(key, "not_assessed") for key in finding_keys()}})
         paths.append(path)
     partial = folder / f".partial-{os.getpid()}-{LABELS_FILE}"

@@ -41,6 +41,8 @@ DRAWABLE = (
     "craniotomy_craniectomy",
 )
 FIRST_LESION_ID = len(TISSUES)
+# Findings that change the whole brain have no lesion of their own.
+WITHOUT_LESION = ("midline_shift", "cerebral_atrophy", "ventricular_enlargement", "hydrocephalus")
 LESION_ID = {key: FIRST_LESION_ID + i for i, key in enumerate(DRAWABLE)}
 
 # Prevalence in a cohort of phantoms: far above any hospital's, so that a small cohort has enough positives of each.

@@ -11,10 +11,13 @@ from scipy.spatial.transform import Rotation
 from ...imaging.volume import Volume
 from .anatomy import AIR, Head, paint_brain, paint_head, sample_head
 from .contrast import Contrast, paint_contrast
-from .lesions import DRAWABLE, implied_findings, reshape_head, sample_findings
+from .lesions import DRAWABLE, FIRST_LESION_ID, LESION_ID, WITHOUT_LESION, implied_findings, reshape_head, sample_findings
 from .painters import paint_brain_findings, paint_head_findings
 from .shapes import Canvas
 from .surroundings import Surroundings, paint_surroundings
+
+# Less of a lesion than this in the scan is not something to be found.
+VISIBLE_MM3 = 50.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class Phantom:
     tissue: np.ndarray
     pose: np.ndarray
     planted: frozenset[str]
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Findings that were planted and are not in the picture: outside the scanned field, or covered by another lesion."""
+        voxel_mm3 = abs(float(np.linalg.det(self.volume.affine[:3, :3])))
+        volume_mm3 = np.bincount(self.tissue.ravel(), minlength=FIRST_LESION_ID + len(DRAWABLE)) * voxel_mm3
+        lesions = self.planted - set(WITHOUT_LESION)
+        return frozenset(key for key in lesions if volume_mm3[LESION_ID[key]] < VISIBLE_MM3)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """What is known of it: present or absent for what can be drawn; what is hidden, and all other findings, are not assessed."""
+        calls = {key: "present" if key in self.planted else "absent" for key in DRAWABLE}
+        return calls | dict.fromkeys(self.hidden, "not_assessed")
 
 
 def sample_protocol(rng: np.random.Generator, matrix: int = 256) -> Protocol:
@@ -125,11 +142,6 @@ def make_phantom(seed: int, matrix: int = 256, surroundings: Surroundings | None
     head = reshape_head(head, keys, rng)
     planted = keys | implied_findings(head)
     return scan(head, planted, sample_protocol(rng, matrix), rng, surroundings, contrast)
-
-
-def states(planted: frozenset[str]) -> dict[str, str]:
-    """What is known of a phantom: present or absent for what can be drawn; all other findings are not assessed."""
-    return {key: "present" if key in planted else "absent" for key in DRAWABLE}
 
 
 def _points(head_from_index: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:

@@ -1,0 +1,317 @@
+"""A training run from a cohort to a model version and its report; a run that was killed is taken up where it stood."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.cohort import Cohort, read_manifest
+from ..data.prepared_cache import PreparedCache
+from ..errors import InvalidRequest
+from ..evaluation.auc import finding_auc, mean_auc
+from ..evaluation.scores import Scores, write_scores
+from ..findings import finding_keys
+from ..hashing import file_sha256
+from ..models.backbones import backbone_spec
+from ..models.backbones.spec import BackboneSpec
+from ..models.checkpoint import VERSION, set_champion, write_version
+from ..models.classifier import HeadCTClassifier, adapted_classifier
+from ..models.engines.hardware import hardware_of
+from ..models.lora import lora_parameters
+from ..models.weights import load_backbone
+from ..schema import ModelCard
+from .card import build_card
+from .config import TrainingConfig
+from .dataset import FeatureDataset, StudyDataset
+from .distributed import Group
+from .features import FeatureCache, embed
+from .loop import Data, Logits, Pace, Task, predict_logits, train
+from .losses import MaskedFocalLoss, prevalence_weights
+from .prepared_cohort import PreparedCohort, prepare_cohort
+from .run_record import RunRecord, machine, peak_memory_gb, read_record, refuse_other_run, versions
+from .run_state import RunState
+from .sampling import repeat_factors
+
+logger = logging.getLogger(__name__)
+
+RECORD, CHECKPOINT, LOG, REFUSED, PREPARED = "run.json", "checkpoint.safetensors", "log.csv", "refused.csv", "prepared.json"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What does not change the result of a run: where it is written, who works on it, and what it costs an hour."""
+
+    manifest: Path
+    out: Path
+    cache: Path
+    cache_bytes: int
+    workers: int = 2
+    version: str | None = None
+    checkpoint_seconds: float = 120.0
+    price_per_hour: float | None = None
+
+
+def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
+    """Prepare, train, score, calibrate and report; `out` then holds `models/<model>/<version>/`, `scores/`, `report/` and the records.
+
+    Raises InvalidRequest for a cohort without training or validation studies, and for a folder with another run; ModelUnavailable where the
+    backbone's weights are missing.
+    """
+    stages = _Stages()
+    cohort = read_manifest(options.manifest)
+    spec = backbone_spec(config.model)
+    _refuse_without_splits(cohort)
+    bf16 = hardware_of(group.device.type).bf16 if config.precision == "auto" else config.precision == "bf16"
+    torch.manual_seed(config.seed)
+    input_px = spec.input_px_on(str(group.device))
+    backbone, backbone_sha256 = load_backbone(spec, input_px)
+    record = _open(config, options, group, bf16, backbone_sha256)
+    with stages("preparation"):
+        prepared = _prepare(cohort, spec, options, group)
+    parts = {split: prepared.part(split) for split in ("train", "validation", "test")}
+    _refuse_empty(parts, config)
+    torch.manual_seed(config.seed)  # loading may or may not have drawn random numbers
+    classifier = adapted_classifier(backbone, spec, len(finding_keys()), **config.adapters).to(group.device)  # type: ignore[arg-type]
+    classifier.freeze_backbone()
+    classifier.chunk, classifier.checkpointing = config.chunk_slices, config.checkpointing
+    logits = Logits(classifier, config.features == "cached", bf16)
+    with stages("features"):
+        data = _data(config, spec, classifier, parts, backbone_sha256, options, bf16, group)
+    labels = torch.from_numpy(parts["train"].cohort.labels(config.uncertain))
+    factors = repeat_factors(parts["train"].cohort.labels(), config.repeat_threshold)
+    state = _state(classifier, config)
+    checkpoint = options.out / CHECKPOINT
+    if checkpoint.is_file():
+        state.load(checkpoint)
+    loss_function = MaskedFocalLoss(prevalence_weights(labels, config.positive_weight_limit), config.focal_gamma).to(group.device)
+    truth = parts["validation"].cohort.labels()
+    task = Task(data["train"], labels, factors, data["validation"], len(truth), lambda found: validation_auc(truth, found, config))
+    with stages("training"):
+        pace = Pace(0 if config.features == "cached" else options.workers, checkpoint, options.checkpoint_seconds)
+        train(logits, state, loss_function, task, config, pace, group, lambda rows: _write_rows(options.out / LOG, rows))
+    with stages("scoring"):
+        workers = pace.workers
+        scored = {split: predict_logits(logits, data[split], len(parts[split].cohort), workers, group) for split in ("validation", "test")}
+    cohorts = {split: part.cohort for split, part in parts.items()}
+    card = build_card(
+        config,
+        spec,
+        input_px,
+        record.version,
+        backbone_sha256,
+        cohorts,
+        scored["validation"],
+        scored["test"] if len(cohorts["test"]) else None,
+        reproduce=f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, sha256 {record.manifest_sha256}",
+    )
+    if group.first:
+        for split, values in scored.items():
+            _write_split_scores(options.out / "scores", split, cohorts[split], values)
+        card = _write_version(options.out / "models" / config.model, card, classifier)
+        with stages("report"):
+            _report(cohorts, scored, card, options.out / "report")
+        _close(record, config, options, group, parts, prepared, factors, classifier, state, stages.seconds)
+    group.wait()
+    return card
+
+
+def validation_auc(truth: np.ndarray, logits: np.ndarray, config: TrainingConfig) -> float:
+    """Mean AUC over the findings that validation can judge, the metric that chooses the epoch."""
+    mean = mean_auc([finding_auc(truth[:, f], logits[:, f], config.selection_minimum) for f in range(truth.shape[1])])
+    if mean is None:
+        message = (
+            f"No finding has {config.selection_minimum} positive and {config.selection_minimum} negative studies in the validation split, "
+            "so no epoch can be chosen. Put more studies into it, or lower selection_minimum."
+        )
+        raise InvalidRequest("validation_too_small", message, field="selection_minimum")
+    return mean
+
+
+class _Stages:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+
+
+def _open(config: TrainingConfig, options: RunOptions, group: Group, bf16: bool, backbone_sha256: str) -> RunRecord:
+    """The record of a new run, or of the one that the folder holds, which is then taken up."""
+    created = datetime.now(UTC)
+    version = options.version or f"{created:%Y%m%d}-{config.sha256()[:8]}"
+    if not VERSION.fullmatch(version):
+        raise InvalidRequest("invalid_argument", f"--version {version!r} may hold letters, digits, '.', '_' and '-'.", field="version")
+    record = RunRecord(
+        created=created.isoformat(timespec="seconds"),
+        version=version,
+        config=config,
+        config_sha256=config.sha256(),
+        manifest_sha256=file_sha256(options.manifest),
+        backbone_sha256=backbone_sha256,
+        device=str(group.device),
+        processes=group.world,
+        workers=options.workers,
+        precision="bf16" if bf16 else "fp32",
+        versions=versions(),
+        machine=machine(group.device),
+        price_per_hour=options.price_per_hour,
+    )
+    path = options.out / RECORD
+    if path.is_file():
+        before = read_record(path)
+        refuse_other_run(before, record)
+        record = record.model_copy(update={"created": before.created, "version": before.version, "taken_up": before.taken_up + 1})
+    elif options.out.exists() and any(options.out.iterdir()) and group.first:
+        raise InvalidRequest("folder_not_empty", f"{options.out} holds other files. Choose another folder for the run.", field="out")
+    group.wait()
+    if group.first:
+        options.out.mkdir(parents=True, exist_ok=True)
+        record.save(path)
+    group.wait()
+    return record
+
+
+def _prepare(cohort: Cohort, spec: BackboneSpec, options: RunOptions, group: Group) -> PreparedCohort:
+    used = cohort.take([row for row, study in enumerate(cohort.studies) if study.split is not None])
+    cache = PreparedCache(options.cache / "prepared", options.cache_bytes)
+    path = options.out / PREPARED
+    if group.first:
+        prepare_cohort(used, cache, spec.grid, options.workers, path)
+    group.wait()
+    prepared = prepare_cohort(used, cache, spec.grid, options.workers, path)
+    if group.first and prepared.refused:
+        logger.warning("%d studies were refused and are left out; see %s", len(prepared.refused), REFUSED)
+        _write_rows(options.out / REFUSED, [asdict(refusal) for refusal in prepared.refused])
+    return prepared
+
+
+def _refuse_without_splits(cohort: Cohort) -> None:
+    for split in ("train", "validation"):
+        if not any(study.split == split for study in cohort.studies):
+            message = f"The manifest has no study in the split '{split}'. Run `headct-molre cohort split` first."
+            raise InvalidRequest("no_split", message, field="split")
+
+
+def _refuse_empty(parts: dict[str, PreparedCohort], config: TrainingConfig) -> None:
+    for split in ("train", "validation"):
+        if not len(parts[split].cohort):
+            raise InvalidRequest("no_studies", f"All studies of the split '{split}' were refused; see {REFUSED}.", field="split")
+    truth = parts["validation"].cohort.labels()
+    validation_auc(truth, np.zeros(truth.shape), config)  # says before hours of training that no epoch could be chosen
+
+
+def _data(
+    config: TrainingConfig,
+    spec: BackboneSpec,
+    classifier: HeadCTClassifier,
+    parts: dict[str, PreparedCohort],
+    backbone_sha256: str,
+    options: RunOptions,
+    bf16: bool,
+    group: Group,
+) -> dict[str, Data]:
+    if config.features == "images":
+        return {split: StudyDataset(part, spec, classifier.input_px, config.augmentation, config.seed) for split, part in parts.items()}
+    cache = FeatureCache(options.cache / "features", spec, backbone_sha256, classifier.input_px, bf16)
+    return {split: FeatureDataset(embed(classifier, spec, part, cache, options.workers, bf16, group)) for split, part in parts.items()}
+
+
+def _state(classifier: HeadCTClassifier, config: TrainingConfig) -> RunState:
+    parameters = {name: parameter for name, parameter in classifier.named_parameters() if parameter.requires_grad}
+    head = {id(parameter) for parameter in classifier.head_parameters()}
+    groups = [
+        {"params": [parameter for parameter in parameters.values() if id(parameter) in head], "peak": config.head_rate},
+        {"params": [parameter for parameter in parameters.values() if id(parameter) not in head], "peak": config.adapter_rate},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return RunState(parameters, torch.optim.AdamW(groups, lr=config.head_rate, weight_decay=config.weight_decay))
+
+
+def _write_rows(path: Path, rows: list[dict[str, float | int | None]] | list[dict[str, str | None]]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+
+
+def _write_split_scores(folder: Path, split: str, cohort: Cohort, values: np.ndarray) -> None:
+    folder.mkdir(exist_ok=True)
+    write_scores(Scores(tuple(study.study for study in cohort.studies), values.astype(np.float64)), folder / f"{split}.csv")
+
+
+def _write_version(folder: Path, card: ModelCard, classifier: HeadCTClassifier) -> ModelCard:
+    """The version on disk; where a killed run had written it already, it is taken as it is."""
+    if not (folder / card.version).exists():
+        card = write_version(folder, card, classifier.trainable_state())
+    else:
+        card = ModelCard.model_validate_json((folder / card.version / "model.json").read_bytes())
+    set_champion(folder, card.version)
+    return card
+
+
+def _report(cohorts: dict[str, Cohort], scored: dict[str, np.ndarray], card: ModelCard, folder: Path) -> None:
+    from ..evaluation.report import evaluate_cohort, write_report
+
+    split = "test" if len(cohorts["test"]) else "validation"
+    scores = Scores(tuple(study.study for study in cohorts[split].studies), scored[split].astype(np.float64))
+    write_report(evaluate_cohort(cohorts[split], scores, card), folder)
+
+
+def _close(
+    record: RunRecord,
+    config: TrainingConfig,
+    options: RunOptions,
+    group: Group,
+    parts: dict[str, PreparedCohort],
+    prepared: PreparedCohort,
+    factors: np.ndarray,
+    classifier: HeadCTClassifier,
+    state: RunState,
+    seconds: dict[str, float],
+) -> None:
+    history = state.progress.history
+    trained = sum(float(row["seconds"] or 0) for row in history)
+    waited = sum(float(row["seconds"] or 0) * float(row["waiting_share"] or 0) for row in history)
+    hours = sum(seconds.values()) * group.world / 3600
+    codes = [refusal.code for refusal in prepared.refused]
+    record.model_copy(
+        update={
+            "studies": {split: len(part.cohort) for split, part in parts.items()},
+            "refused": {code: codes.count(code) for code in sorted(set(codes))},
+            "epoch_expansion": float(factors.mean()),
+            "trainable_parameters": {
+                "lora": sum(p.numel() for p in lora_parameters(classifier.backbone)),
+                "molre": sum(p.numel() for p in classifier.molre_parameters()),
+                "all": sum(p.numel() for p in state.parameters.values()),
+            },
+            "seconds": {name: round(value, 2) for name, value in seconds.items()},
+            "studies_per_second": {
+                "preparation": len(prepared.cohort) / max(seconds["preparation"], 1e-9),
+                "training": sum(int(row["studies"] or 0) for row in history) / max(trained, 1e-9),
+            },
+            "waiting_share": waited / max(trained, 1e-9),
+            "peak_memory_gb": peak_memory_gb(group.device),
+            "epochs": state.progress.epoch,
+            "best_epoch": state.progress.best_epoch,
+            "best_validation_auc": state.progress.best_metric,
+            "device_hours": hours,
+            "price": None if options.price_per_hour is None else hours * options.price_per_hour,
+        }
+    ).save(options.out / RECORD)
