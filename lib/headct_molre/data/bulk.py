@@ -8,18 +8,23 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from ..errors import HeadCTError, InvalidRequest, StudyRefused
+from ..imaging.grid import SLICE_GRID, Grid
 from ..imaging.pipeline import PreparedStudy
 from .prepared_cache import PreparedCache, cached_prepare
 
+# Where a study lies: its path, or its path and the SeriesInstanceUID of the DICOM series to read.
+Source = TypeVar("Source", Path, tuple[Path, str | None])
+
 
 def prepare_many(
-    paths: Iterable[Path], workers: int, cache: PreparedCache | None = None
-) -> Iterator[tuple[Path, PreparedStudy | HeadCTError]]:
-    """Prepare studies in `workers` processes; each path with its study, or with why there is none, as soon as it is done.
+    sources: Iterable[Source], workers: int, cache: PreparedCache | None = None, grid: Grid = SLICE_GRID
+) -> Iterator[tuple[Source, PreparedStudy | HeadCTError]]:
+    """Prepare studies in `workers` processes; each source with its study, or with why there is none, as soon as it is done.
 
     One study that is refused, or that takes its process down with it, does not stop the others; the latter is reported as StudyRefused
     `preparation_failed`. At most `workers` studies are held in memory. A script that calls this needs the guard
@@ -27,30 +32,33 @@ def prepare_many(
     """
     if workers < 1:
         raise InvalidRequest("invalid_argument", "workers is the number of processes, at least 1.", field="workers")
-    return _prepare_many(iter(paths), workers, cache)
+    return _prepare_many(iter(sources), workers, cache, grid)
 
 
-def _prepare_many(paths: Iterator[Path], workers: int, cache: PreparedCache | None) -> Iterator[tuple[Path, PreparedStudy | HeadCTError]]:
+def _prepare_many(
+    sources: Iterator[Source], workers: int, cache: PreparedCache | None, grid: Grid
+) -> Iterator[tuple[Source, PreparedStudy | HeadCTError]]:
     # One pool for each worker: when a process dies, it is known whose study it held, and nobody else's is lost.
     with ExitStack() as stack:
         idle = [_pool(stack) for _ in range(workers)]
-        running: dict[Future[PreparedStudy], tuple[Path, ProcessPoolExecutor]] = {}
+        running: dict[Future[PreparedStudy], tuple[Source, ProcessPoolExecutor]] = {}
         while True:
-            while idle and (path := next(paths, None)) is not None:
+            while idle and (source := next(sources, None)) is not None:
+                path, series_uid = (source, None) if isinstance(source, Path) else source
                 pool = idle.pop()
                 try:
-                    future = pool.submit(cached_prepare, path, None, cache)
+                    future = pool.submit(cached_prepare, path, series_uid, cache, None, grid)
                 except BrokenProcessPool:  # its process was killed while it had nothing to do
                     pool = _pool(stack)
-                    future = pool.submit(cached_prepare, path, None, cache)
-                running[future] = path, pool
+                    future = pool.submit(cached_prepare, path, series_uid, cache, None, grid)
+                running[future] = source, pool
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                path, pool = running.pop(future)
+                source, pool = running.pop(future)
                 outcome = _outcome(future)
                 idle.append(_pool(stack) if isinstance(future.exception(), BrokenProcessPool) else pool)
-                yield path, outcome
+                yield source, outcome
 
 
 def _pool(stack: ExitStack) -> ProcessPoolExecutor:
