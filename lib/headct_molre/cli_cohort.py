@@ -68,7 +68,7 @@ def _check(options: argparse.Namespace) -> int:
     report |= {"warnings": [warning.to_json() for warning in warnings]}
     _print_report(report, options.json, images.kept, images.total)
     if not options.json:
-        _print_warnings(warnings)
+        _print_warnings(warnings, cohort)
         read = "every study was read" if options.deep else "the images were not opened; --deep reads them"
         print(f"{options.manifest.name}: {count(len(cohort), 'study')} of {count(patients, 'patient')}; {read}")
     if images.total:
@@ -98,19 +98,20 @@ def _print_report(report: dict[str, object], as_json: bool, problems: Sequence[M
         print(f"  and {total - MOST_PRINTED} more; --json lists the first 1000")
 
 
-def _print_warnings(warnings: Sequence[ManifestProblem]) -> None:
+def _print_warnings(warnings: Sequence[ManifestProblem], cohort: Cohort) -> None:
     """A line for each warning, and one paragraph of all rare findings."""
-    from .data.cohort.remarks import FEWEST_POSITIVES, RARE
+    from .data.cohort.remarks import FEWEST_POSITIVES, RARE, rare_findings
 
     others = [warning for warning in warnings if warning.code != RARE]
-    rare = [f"{warning.column} ({warning.value})" for warning in warnings if warning.code == RARE]
     for warning in others[:MOST_PRINTED]:
         print(f"  warning: {warning}")
     if len(others) > MOST_PRINTED:
         print(f"  and {len(others) - MOST_PRINTED} more warnings, which --json lists")
-    if rare:
-        print(f"  warning: fewer than {FEWEST_POSITIVES} positives, of which nothing can be said, in {len(rare)} findings [{RARE}]:")
-        print(textwrap.fill(", ".join(rare), 140, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
+    if rare := rare_findings(cohort):
+        splits = ", ".join(next(iter(rare.values())))
+        print(f"  warning: {len(rare)} findings with fewer than {FEWEST_POSITIVES} positives in {splits} [{RARE}]:")
+        text = ", ".join(f"{key} {'+'.join(map(str, positives.values()))}" for key, positives in rare.items())
+        print(textwrap.fill(text, 120, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _refusal(manifest: Path, total: int) -> InvalidRequest:

@@ -22,9 +22,7 @@ def check_consistency(studies: Sequence[CohortStudy], rows: Sequence[int], probl
         if study.split is not None:
             split, first = split_of_patient.setdefault(study.patient, (study.split, row))
             if split != study.split:
-                problems.add(
-                    row, "split", study.split, f"is not the split of the same patient in row {first}, {split}; keep a patient in one"
-                )
+                problems.add(row, "split", study.split, f"is not {split} as in row {first} of the same patient; keep a patient in one")
 
 
 def check_paths(studies: Sequence[CohortStudy], rows: Sequence[int], problems: Problems, files: bool) -> None:

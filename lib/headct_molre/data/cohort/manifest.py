@@ -115,8 +115,9 @@ def _column(column: str, cells: Sequence[str], rows: Sequence[int], problems: Pr
 
 
 def _cells(studies: Sequence[CohortStudy], folder: Path) -> dict[str, list[str]]:
-    cells = {column: [field_text(getattr(study, column)) for study in studies] for column in STUDY_COLUMNS}
-    cells["path"] = [_path_cell(study.path, folder) for study in studies]
+    """The cells of a manifest, as its reader takes them: without the spaces at their ends."""
+    cells = {column: [field_text(getattr(study, column)).strip() for study in studies] for column in STUDY_COLUMNS}
+    cells["path"] = [_path_cell(study.path, folder).strip() for study in studies]
     return cells
 
 

@@ -66,16 +66,24 @@ def _sites(cohort: Cohort) -> Iterator[ManifestProblem]:
 
 
 def _rare_findings(cohort: Cohort) -> Iterator[ManifestProblem]:
+    if nowhere := int((cohort.states == NOT_ASSESSED).all(0).sum()):
+        yield ManifestProblem(None, None, None, f"{count(nowhere, 'finding')} not assessed in any study", "not_assessed")
+    for key, positives in rare_findings(cohort).items():
+        counted = ", ".join(f"{number} in {split}" for split, number in positives.items())
+        yield ManifestProblem(None, key, counted, f"positive studies; below {FEWEST_POSITIVES} nothing can be said of a finding", RARE)
+
+
+def rare_findings(cohort: Cohort) -> dict[str, dict[str, int]]:
+    """Positive studies by split of each finding that some split has fewer than 5 of; without splits, by `all studies`.
+
+    Findings that are not assessed in any study are left out.
+    """
     split_of = np.array([study.split or "" for study in cohort.studies])
     present = cohort.states == PRESENT
     used = [split for split in SPLITS if (split_of == split).any()]
     in_split = {split: present[split_of == split].sum(0) for split in used} or {"all studies": present.sum(0)}
     assessed = (cohort.states != NOT_ASSESSED).any(0)
-    if not assessed.all():
-        yield ManifestProblem(None, None, None, f"{count(int((~assessed).sum()), 'finding')} not assessed in any study", "not_assessed")
-    for place, key in enumerate(finding_keys()):
-        positives = {split: int(numbers[place]) for split, numbers in in_split.items()}
-        if assessed[place] and min(positives.values()) < FEWEST_POSITIVES:
-            counted = ", ".join(f"{number} in {split}" for split, number in positives.items())
-            message = f"positive studies; below {FEWEST_POSITIVES} nothing can be said of a finding"
-            yield ManifestProblem(None, key, counted, message, RARE)
+    positives = {
+        key: {split: int(numbers[i]) for split, numbers in in_split.items()} for i, key in enumerate(finding_keys()) if assessed[i]
+    }
+    return {key: numbers for key, numbers in positives.items() if min(numbers.values()) < FEWEST_POSITIVES}
