@@ -1,6 +1,6 @@
 """How alike the splits of a cohort are against random ones, and how long a large manifest takes to read, write and split.
 
-    python benchmarks/cohort.py [--seeds 20] [--studies 2000] [--large 72756]
+    python benchmarks/cohort.py [--seeds 20] [--studies 2000] [--large 72756] [--manifest FILE]
 
 The cohorts are made up: 75 correlated findings of 25 % down to 0.2 %, several studies of some patients, 30 % of states not assessed.
 Prints one JSON object. `deviation_points` is the largest difference, over findings and over validation and test, of a prevalence from that
@@ -30,7 +30,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--large", type=int, default=72_756)
+    parser.add_argument("--manifest", type=Path, help="write the first of the made-up cohorts here and measure nothing")
     options = parser.parse_args()
+    if options.manifest is not None:
+        write_manifest(made_up(options.studies, 0), options.manifest)
+        return
     report = {"quality": quality(options.studies, options.seeds), "seconds": seconds(options.large)}
     report["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print(json.dumps(report, indent=2))

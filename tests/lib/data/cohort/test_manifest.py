@@ -1,5 +1,6 @@
 """A manifest means what its page says, and what is written is read back."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,8 +122,6 @@ WORDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
 
 
 def readable(text: str) -> bool:
-    import unicodedata
-
     return unicodedata.normalize("NFC", text) == text and text[0] not in "=+-@"
 
 
