@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | train | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | cohort | train | phantom`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .cli_cohort import add_cohort
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
+from .output import check_output as _check_output
+from .output import write_whole as _write
 
 if TYPE_CHECKING:
     from .data.prepared_cache import PreparedCache
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--from", dest="source", type=Path, metavar="PATH", help="with --fetch: take them from this file or folder")
     models.set_defaults(run=_models)
 
+    add_cohort(commands)
     add_train(commands)
 
     phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")
@@ -88,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--count", type=int, default=4)
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--matrix", type=int, default=256, help="pixels of a slice's side")
+    phantom.add_argument("--split", action="store_true", help="share the studies out between train, validation and test")
     phantom.set_defaults(run=_phantom)
     return parser
 
@@ -133,18 +137,6 @@ def _look(options: argparse.Namespace) -> int:
         print(f"  note: {warning.message}")
     print(RESEARCH_USE)
     return 0
-
-
-def _check_output(path: Path, option: str) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        raise InvalidRequest("invalid_argument", f"--{option} {path} is not a file in an existing folder.", field=option)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A file that appears complete or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def _prepared_cache() -> PreparedCache:
@@ -200,7 +192,7 @@ def _fetch(name: str, source: Path | None) -> int:
 def _phantom(options: argparse.Namespace) -> int:
     from .data.phantom import LABELS_FILE, write_cohort
 
-    paths = write_cohort(options.folder, options.count, options.seed, options.matrix)
+    paths = write_cohort(options.folder, options.count, options.seed, options.matrix, options.split)
     print(f"{len(paths)} synthetic studies and {LABELS_FILE} written to {options.folder}")
     return 0
 

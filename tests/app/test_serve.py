@@ -12,7 +12,7 @@ from headct_molre.serve import check_address, lacks_studies
         ([], True),
         ([".headct"], True),
         (["phantom-0001.nii.gz", ".partial-7-phantom-0002.nii.gz"], True),  # killed while it made them
-        (["phantom-0001.nii.gz", "phantom_labels.csv"], False),
+        (["phantom-0001.nii.gz", "cohort.csv"], False),
         (["patient.nii.gz"], False),
         (["phantom-0001.nii.gz", "patient.nii.gz"], False),
         (["phantom-of-a-user.nii.gz"], False),

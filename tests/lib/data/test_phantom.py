@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from headct_molre.data.cohort import read_manifest
 from headct_molre.data.phantom import DRAWABLE, LABELS_FILE, make_phantom, write_cohort
 from headct_molre.data.phantom.anatomy import BONE, CSF, GREY, VENTRICLE, WHITE, sample_head
 from headct_molre.data.phantom.cohort import cohort_seed
@@ -92,6 +93,25 @@ def test_what_cannot_be_drawn_is_not_assessed(tmp_path):
     for row in rows:
         assert all(row[key] in ("present", "absent") for key in DRAWABLE)
         assert all(row[key] == "not_assessed" for key in set(finding_keys()) - set(DRAWABLE))
+
+
+def test_the_manifest_of_phantoms_is_one_of_synthetic_studies(tmp_path):
+    paths = write_cohort(tmp_path, 5, seed=4, matrix=64, split=True)
+    cohort = read_manifest(tmp_path / LABELS_FILE)
+    assert [study.path for study in cohort.studies] == paths
+    assert {study.site for study in cohort.studies} == {"phantom"}
+    assert all(study.synthetic and study.patient == study.study for study in cohort.studies)
+    assert len(set(cohort.patients)) == 5
+    assert {study.split for study in cohort.studies} >= {"train"}
+    assert None not in {study.split for study in cohort.studies}
+    for number, study in enumerate(cohort.studies, 1):
+        volume = make_phantom(cohort_seed(4, number), 64).volume
+        assert study.slice_thickness_mm == pytest.approx(volume.affine[2, 0], abs=1e-3), "the height of a slice, tilted or not"
+
+
+def test_without_splits_phantoms_have_none(tmp_path):
+    write_cohort(tmp_path, 1, seed=4, matrix=64)
+    assert read_manifest(tmp_path / LABELS_FILE).studies[0].split is None
 
 
 def test_a_written_study_keeps_its_geometry_and_says_that_it_is_synthetic(tmp_path):

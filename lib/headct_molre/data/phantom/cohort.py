@@ -1,8 +1,7 @@
-"""Writes phantom studies to disk, with their labels."""
+"""Writes phantom studies to disk, with a manifest of what was planted."""
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from tqdm import trange
 from ...errors import InvalidRequest
 from ...findings import finding_keys
 from ...imaging.volume import Volume
+from ..cohort import NOT_ASSESSED, STATES, Cohort, CohortStudy, split_cohort, write_manifest
 from .scanner import Phantom, make_phantom
 
-LABELS_FILE = "phantom_labels.csv"
+LABELS_FILE = "cohort.csv"
+SITE = "phantom"
 FIRST_COHORT_SEED = 10**12
 
 
@@ -31,33 +32,43 @@ def cohort_seed(seed: int, number: int) -> int:
     return FIRST_COHORT_SEED + seed * 1_000_000 + number
 
 
-def write_cohort(folder: Path, count: int, seed: int = 0, matrix: int = 256) -> list[Path]:
-    """Write `count` studies `phantom-0001.nii.gz` ... and `phantom_labels.csv` with one state for each of the 75 findings.
+def write_cohort(folder: Path, count: int, seed: int = 0, matrix: int = 256, split: bool = False) -> list[Path]:
+    """Write `count` studies `phantom-0001.nii.gz` ... and `cohort.csv`, a manifest with one state for each of the 75 findings.
 
-    The same seed writes the same studies; none of them was used to train or test the demo model. Every file says in its
-    header that it is synthetic. The labels come last, so a folder without them is not complete. Raises InvalidRequest
-    for a folder that has labels already, and for a count, seed or matrix out of range.
+    Each phantom is a patient of its own; `split` shares them out between train, validation and test. The same seed writes the same
+    studies; none of them was used to train or test the demo model. Every file says in its header that it is synthetic. The manifest comes
+    last, so a folder without it is not complete. Raises InvalidRequest for a folder that has one already, and for a count, seed or matrix
+    out of range.
     """
     if not 1 <= count <= 999_999 or not 0 <= seed <= 1_000_000 or not 64 <= matrix <= 1024:
         raise InvalidRequest("invalid_argument", "count is 1 to 999999, seed 0 to 1000000, matrix 64 to 1024 pixels.")
     if (folder / LABELS_FILE).exists():
         raise InvalidRequest("folder_not_empty", f"{folder} holds a cohort of phantoms already. Choose another folder.", field="folder")
     folder.mkdir(parents=True, exist_ok=True)
-    paths, rows = [], []
+    studies = []
+    codes = np.full((count, len(finding_keys())), NOT_ASSESSED, np.uint8)
     for number in trange(1, count + 1, desc="phantoms", disable=None):
         phantom = make_phantom(cohort_seed(seed, number), matrix)
         path = folder / f"phantom-{number:04d}.nii.gz"
         write_study(phantom, path)
         known = phantom.states
-        rows.append({"study": path.name.removesuffix(".nii.gz"), **{key: known.get(key, "not_assessed") for key in finding_keys()}})
-        paths.append(path)
-    partial = folder / f".partial-{os.getpid()}-{LABELS_FILE}"
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["study", *finding_keys()], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, folder / LABELS_FILE)
-    return paths
+        codes[number - 1] = [STATES.index(known.get(key, "not_assessed")) for key in finding_keys()]
+        studies.append(_cohort_study(path, phantom.volume))
+    cohort = Cohort(tuple(studies), codes)
+    write_manifest(split_cohort(cohort, seed=seed) if split else cohort, folder / LABELS_FILE)
+    return [study.path for study in studies]
+
+
+def _cohort_study(path: Path, volume: Volume) -> CohortStudy:
+    study = path.name.removesuffix(".nii.gz")
+    return CohortStudy(study, path, patient=study, site=SITE, slice_thickness_mm=round(_slice_mm(volume), 3), synthetic=True)
+
+
+def _slice_mm(volume: Volume) -> float:
+    """Distance of neighbouring slices in mm, at right angles to them."""
+    step, row, column = volume.affine[:3, :3].T
+    normal = np.cross(row, column)
+    return abs(float(step @ normal / np.linalg.norm(normal)))
 
 
 def _nifti(volume: Volume) -> nibabel.Nifti1Image:
