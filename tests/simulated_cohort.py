@@ -38,7 +38,7 @@ def simulated(
     """A cohort with the scores of a better and a worse model that share most of their noise.
 
     The scores of the better one are true log odds of a binormal model with `auc` (F,), so that a slope of 1 and no shift would calibrate
-    them; they are written down distorted, as focal loss leaves them. `gain` is what the better one has over the other in standard deviations.
+    them; they are written down distorted, as focal loss leaves them. `gain` is the better one's lead in standard deviations.
     """
     rng = np.random.default_rng(seed)
     keys = finding_keys()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .cli_evaluate import add_evaluate
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--matrix", type=int, default=256, help="pixels of a slice's side")
     phantom.set_defaults(run=_phantom)
+    add_evaluate(commands)
     return parser
 
 

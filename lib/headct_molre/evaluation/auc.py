@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cases import MINIMUM_CASES, NotEstimable, cases_of
+from .cases import MINIMUM_CASES, cases_of
 from .delong import Placements, auc_estimates, placements
-from .estimate import Estimate
+from .estimate import Estimate, NotEstimable
 
 
 def finding_auc(truth: np.ndarray, score: np.ndarray, minimum: int = MINIMUM_CASES) -> float | None:

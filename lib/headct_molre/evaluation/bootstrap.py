@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from .cases import MINIMUM_CASES, Cases, NotEstimable, cases_of
-from .estimate import Estimate, Z
+from .cases import MINIMUM_CASES, Cases, cases_of
+from .estimate import Estimate, NotEstimable, Z
 
 REPLICATES = 1000
 # Replicates that are computed together: their weights of 7,214 studies stay within a processor's cache.
@@ -123,7 +123,9 @@ def _weights(patients: np.ndarray, replicates: int, seed: int) -> Iterator[np.nd
     names, codes = np.unique(patients, return_inverse=True)
     rng = np.random.default_rng(seed)
     for start in range(0, replicates, BLOCK):
-        draws = [np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(min(BLOCK, replicates - start))]
+        draws = [
+            np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(min(BLOCK, replicates - start))
+        ]
         yield np.stack(draws, axis=1).astype(np.int32)[codes]
 
 

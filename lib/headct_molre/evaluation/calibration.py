@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ..schema import Calibration
-from .cases import Cases, NotEstimable, cases_of
+from .cases import Cases, cases_of
+from .estimate import NotEstimable
 from .operating_points import youden_point as youden_point  # part of this module's interface since the first demo model
 
 # Fewer positives or negatives than this are not calibrated at all.
@@ -40,8 +41,8 @@ def fit_calibration(
     """Platt scaling with slopes shrunk towards the pooled one; truth of 1, 0 and NaN and raw logits are (N, F) in the order of `keys`.
 
     A common slope with an intercept for each finding is fitted to all findings first. Then each finding gets its own slope and intercept by
-    maximum likelihood with the penalty (precision / 2) (slope - pooled slope)^2. Its precision is `prior_positives` times the information that
-    one positive carries about a slope, on average over the findings. The intercept is free: it holds the prevalence, which findings do
+    maximum likelihood with the penalty (precision / 2) (slope - pooled slope)^2. Its precision is `prior_positives` times the information
+    that one positive carries about a slope, on average over the findings. The intercept is free: it holds the prevalence, which findings do
     not share. A finding is missing where it has fewer than `minimum` positives or negatives, or no usable score (`cases_of`).
     """
     found = {key: cases_of(truth[:, i], logits[:, i], minimum=minimum) for i, key in enumerate(keys)}
@@ -49,11 +50,11 @@ def fit_calibration(
     if not usable:
         return {}
     pooled = _pooled_slope(list(usable.values()))
-    information = sum(_fit(cases, pooled, None)[2] for cases in usable.values())
+    information = sum(_slope_derivatives(cases, pooled)[1] for cases in usable.values())
     positives = sum(int(cases.positive.sum()) for cases in usable.values())
     precision = prior_positives * information / positives
-    fitted = {key: _fit(cases, pooled, precision) for key, cases in usable.items()}
-    return {key: Calibration(slope=slope, intercept=intercept) for key, (slope, intercept, _) in fitted.items()}
+    slopes = {key: _shrunk_slope(cases, pooled, precision) for key, cases in usable.items()}
+    return {key: Calibration(slope=slopes[key], intercept=_intercept(cases, slopes[key])) for key, cases in usable.items()}
 
 
 def calibrated_logits(logits: np.ndarray, keys: Sequence[str], calibration: Mapping[str, Calibration]) -> np.ndarray:
@@ -70,36 +71,42 @@ def probabilities_of(logits: np.ndarray, keys: Sequence[str], calibration: Mappi
 
 
 def _pooled_slope(cases: list[Cases]) -> float:
-    """The common slope, by Newton's method on the likelihood with the intercepts at their best.
+    """The common slope that is likeliest, with every finding's intercept at its best.
 
     Scikit-learn's default penalty, once, on the standardised logit: it decides nothing but findings that are all perfectly separated.
     """
     variance = float(np.mean([one.scores.var() for one in cases]))
-    slope = 1 / np.sqrt(variance)
+
+    def derivatives(slope: float) -> tuple[float, float]:
+        first, second = np.sum([_slope_derivatives(one, slope) for one in cases], axis=0)
+        return float(first) - slope * variance, float(second) + variance
+
+    return _newton(derivatives, 1 / np.sqrt(variance))
+
+
+def _shrunk_slope(cases: Cases, pooled: float, precision: float) -> float:
+    """The slope of one finding under the penalty towards the pooled one."""
+
+    def derivatives(slope: float) -> tuple[float, float]:
+        first, second = _slope_derivatives(cases, slope)
+        return first - precision * (slope - pooled), second + precision
+
+    return _newton(derivatives, pooled)
+
+
+def _newton(derivatives: Callable[[float], tuple[float, float]], slope: float) -> float:
+    """The slope, at least `SMALLEST_SLOPE`, at which a concave function peaks; `derivatives` are its first and its negative second."""
     for _ in range(100):
-        parts = [_slope_derivatives(one, slope) for one in cases]
-        gradient = sum(first for first, _ in parts) - slope * variance
-        step = gradient / (sum(second for _, second in parts) + variance)
-        slope = max(slope + float(np.clip(step, -0.5 * slope, slope)), SMALLEST_SLOPE)
-        if abs(step) < 1e-9 * slope or (slope == SMALLEST_SLOPE and step < 0):
+        first, second = derivatives(slope)
+        following = max(slope + float(np.clip(first / second, -0.5 * slope, slope)), SMALLEST_SLOPE)
+        if abs(following - slope) < 1e-9 * slope:
             break
+        slope = following
     return slope
 
 
-def _fit(cases: Cases, pooled: float, precision: float | None) -> tuple[float, float, float]:
-    """Slope, intercept and the slope's information; the slope stays at `pooled` where there is no precision to leave it with."""
-    slope = pooled
-    for _ in range(100 if precision is not None else 0):
-        first, second = _slope_derivatives(cases, slope)
-        step = (first - precision * (slope - pooled)) / (second + precision)
-        slope = max(slope + float(np.clip(step, -0.5 * slope, slope)), SMALLEST_SLOPE)
-        if abs(step) < 1e-9 * slope or (slope == SMALLEST_SLOPE and step < 0):
-            break
-    return slope, _intercept(cases, slope), _slope_derivatives(cases, slope)[1]
-
-
 def _intercept(cases: Cases, slope: float) -> float:
-    """The likeliest intercept at this slope: the one at which as many positives are expected as there are. Solved by bisection and Newton."""
+    """The likeliest intercept at this slope, at which as many positives are expected as there are; Newton's method in a bracket."""
     scaled, positives = slope * cases.scores[:, 0], int(cases.positive.sum())
     prevalence = np.log(positives / (len(scaled) - positives))
     low, high = prevalence - scaled.max(), prevalence - scaled.min()

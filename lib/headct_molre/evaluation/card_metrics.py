@@ -24,8 +24,8 @@ def card_metrics(
 ) -> dict[str, FindingMetrics]:
     """Metrics of each finding that any study was assessed for.
 
-    Truth of 1, 0 and NaN and raw logits are (N, F) in the order of `keys`, the taxonomy's if not given. Sensitivity and specificity are those
-    at the operating points on calibrated probabilities. `patients` (N,) names each study's patient where one may have several.
+    Truth of 1, 0 and NaN and raw logits are (N, F) in the order of `keys`, the taxonomy's if not given. Sensitivity and specificity are
+    those at the operating points on calibrated probabilities. `patients` (N,) names each study's patient where one may have several.
     """
     keys = finding_keys() if keys is None else keys
     codes = None if patients is None else patient_codes(patients)

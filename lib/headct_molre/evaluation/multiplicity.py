@@ -6,7 +6,7 @@ import numpy as np
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Adjusted p (n,) of which the smallest false one lies below alpha with probability at most alpha (Holm, Scand. J. Statist. 6 (1979) 65)."""
+    """Adjusted p (n,): with probability at most alpha does any false one lie below alpha (Holm, Scand. J. Statist. 6 (1979) 65)."""
     order = np.argsort(p, kind="stable")
     stepped = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return _unsorted(stepped, order)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InvalidRequest
-from .cases import MINIMUM_CASES, NotEstimable, cases_of
+from .cases import MINIMUM_CASES, cases_of
+from .estimate import NotEstimable
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def parse_rule(text: str) -> Rule:
     return Rule(name, at_least)
 
 
-def fit_operating_points(truth: np.ndarray, probabilities: np.ndarray, keys: Sequence[str], rule: Rule | str = "youden") -> dict[str, float]:
+def fit_operating_points(
+    truth: np.ndarray, probabilities: np.ndarray, keys: Sequence[str], rule: Rule | str = "youden"
+) -> dict[str, float]:
     """The operating point of each finding that has one; truth of 1, 0 and NaN and probabilities are (N, F) in the order of `keys`.
 
     A finding is missing where it is not estimable (`cases_of`) or where no probability up to 1 reaches what the rule asks.

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score
 
-from .cases import MINIMUM_CASES, NotEstimable, cases_of
-from .estimate import CONFIDENCE, Estimate, Z
+from .cases import MINIMUM_CASES, cases_of
+from .estimate import CONFIDENCE, Estimate, NotEstimable, Z
 
 
 def average_precision(truth: np.ndarray, score: np.ndarray, minimum: int = MINIMUM_CASES) -> Estimate:

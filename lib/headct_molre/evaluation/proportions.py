@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import FiniteFloat
 
 from ..schema import Contract
-from .cases import MINIMUM_CASES, NotEstimable, cases_of
-from .estimate import Estimate, Z
+from .cases import MINIMUM_CASES, cases_of
+from .estimate import Estimate, NotEstimable, Z
 
 
 class OperatingResult(Contract):
@@ -35,7 +35,6 @@ def wilson(successes: int, trials: int, reason: str = "no study to count") -> Es
     low = 0.0 if successes == 0 else float(centre - half)
     high = 1.0 if successes == trials else float(centre + half)
     return Estimate(value=share, low=low, high=high)
-
 
 
 def at_operating_point(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from pydantic import FiniteFloat
 from scipy.special import ndtr
 
 from ..schema import Contract
-from .cases import MINIMUM_CASES, NotEstimable, cases_of
-from .estimate import Estimate
+from .cases import MINIMUM_CASES, cases_of
+from .estimate import Estimate, NotEstimable
 from .proportions import wilson
 
 BINS = 10
@@ -73,10 +75,8 @@ def reliability_curve(probability: np.ndarray, outcome: np.ndarray, bins: int = 
     wanted = np.linspace(0, len(p), bins + 1).round().astype(int)[1:-1]
     edges = np.unique(np.r_[0, np.searchsorted(p, p[np.clip(wanted, 0, len(p) - 1)], "left"), len(p)])
     return [
-        ReliabilityBin(
-            studies=int(end - start), predicted=float(p[start:end].mean()), observed=wilson(int(y[start:end].sum()), int(end - start))
-        )
-        for start, end in zip(edges[:-1], edges[1:], strict=True)
+        ReliabilityBin(studies=end - start, predicted=float(p[start:end].mean()), observed=wilson(int(y[start:end].sum()), end - start))
+        for start, end in itertools.pairwise(edges.tolist())
     ]
 
 

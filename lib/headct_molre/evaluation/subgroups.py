@@ -14,7 +14,13 @@ from .estimate import Estimate, NotEstimable, Z
 from .macro import macro_auc, macro_estimate, macro_influence
 
 NOT_STATED = "not stated"
-AGE_BANDS = ((18.0, "below 18 years"), (40.0, "18 to 39 years"), (60.0, "40 to 59 years"), (80.0, "60 to 79 years"), (np.inf, "80 years and over"))
+AGE_BANDS = (
+    (18.0, "below 18 years"),
+    (40.0, "18 to 39 years"),
+    (60.0, "40 to 59 years"),
+    (80.0, "60 to 79 years"),
+    (np.inf, "80 years and over"),
+)
 THICKNESS_BANDS = ((1.5, "up to 1.5 mm"), (3.0, "above 1.5 to 3 mm"), (5.0, "above 3 to 5 mm"), (np.inf, "above 5 mm"))
 
 
