@@ -57,7 +57,7 @@ def bootstrap(
     auc = np.full((len(scores), truth.shape[1], replicates), np.nan)
     precision = np.full_like(auc, np.nan)
     start = 0
-    for weights in _weights(patients, replicates, seed):
+    for weights in multiplicities(patients, replicates, seed):
         block = slice(start, start + weights.shape[1])
         for column, ordered in enumerate(prepared):
             for number, one in enumerate(ordered or ()):
@@ -118,7 +118,7 @@ def _sorted(cases: Cases, number: int) -> _Sorted:
     )
 
 
-def _weights(patients: np.ndarray, replicates: int, seed: int) -> Iterator[np.ndarray]:
+def multiplicities(patients: np.ndarray, replicates: int, seed: int) -> Iterator[np.ndarray]:
     """How often each study is drawn (N, up to `BLOCK`) in each replicate of a block."""
     names, codes = np.unique(patients, return_inverse=True)
     rng = np.random.default_rng(seed)

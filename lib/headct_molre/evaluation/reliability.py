@@ -39,7 +39,8 @@ def calibration_of(truth: np.ndarray, probability: np.ndarray, minimum: int = MI
     """Calibration of one finding; `truth` (N,) of 1, 0 and NaN, `probability` (N,).
 
     `ece` is the mean over bins of equal mass of |mean probability - share of positives|. Chance alone makes it positive: `ece_debiased`
-    takes off what a bin's sampling error adds to an absolute value (Kumar, Liang and Ma, NeurIPS 2019, section 4), down to 0.
+    takes off what a bin's sampling error adds to an absolute value of the measured size, down to 0 (the plug-in estimate of Kumar,
+    Liang and Ma, NeurIPS 2019): about half of what chance makes of a perfect calibration, and nothing of a large error.
     `brier` is the mean squared error, `brier_skill` its share below that of always saying the prevalence.
     """
     cases = cases_of(truth, probability, minimum=minimum)
@@ -73,7 +74,8 @@ def reliability_curve(probability: np.ndarray, outcome: np.ndarray, bins: int = 
     order = np.argsort(probability, kind="stable")
     p, y = probability[order], outcome[order]
     wanted = np.linspace(0, len(p), bins + 1).round().astype(int)[1:-1]
-    edges = np.unique(np.r_[0, np.searchsorted(p, p[np.clip(wanted, 0, len(p) - 1)], "left"), len(p)])
+    before, after = (np.searchsorted(p, p[wanted], side) for side in ("left", "right"))
+    edges = np.unique(np.r_[0, np.where(wanted - before <= after - wanted, before, after), len(p)])
     return [
         ReliabilityBin(studies=end - start, predicted=float(p[start:end].mean()), observed=wilson(int(y[start:end].sum()), end - start))
         for start, end in itertools.pairwise(edges.tolist())
