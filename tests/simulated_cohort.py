@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 from scipy.special import logit, ndtri
 
-from headct_molre.data.cohort import ABSENT, NOT_ASSESSED, PRESENT, UNCERTAIN, Cohort, CohortStudy
+from headct_molre.data.cohort import ABSENT, NOT_ASSESSED, PRESENT, STATES, UNCERTAIN, Cohort, CohortStudy
 from headct_molre.evaluation.scores import Scores
 from headct_molre.findings import finding_keys
 
@@ -75,3 +76,14 @@ def simulated(
     )
     ids = tuple(study.study for study in rows)
     return Cohort(rows, states), Scores(ids, 0.6 * log_odds(better) + 1.5), Scores(ids, 0.6 * log_odds(worse) + 1.5)
+
+
+def write_manifest(cohort: Cohort, path: Path) -> None:
+    """The cohort as the CSV that `read_manifest` reads."""
+    about = ("study", "path", "patient", "split", "site", "scanner", "sex", "age_years", "slice_thickness_mm")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*about, "synthetic", *finding_keys()])
+        for study, states in zip(cohort.studies, cohort.states.tolist(), strict=True):
+            known = ["" if getattr(study, name) is None else getattr(study, name) for name in about]
+            writer.writerow([*known, str(study.synthetic).lower(), *("" if state == NOT_ASSESSED else STATES[state] for state in states)])

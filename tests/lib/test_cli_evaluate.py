@@ -1,8 +1,6 @@
 """The command `headct-molre evaluate` from files to files."""
 
-import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,25 +8,11 @@ import pytest
 from headct_molre import data
 from headct_molre.cli import main
 from headct_molre.cli_evaluate import read_prevalence
-from headct_molre.data.cohort import STATES, Cohort
 from headct_molre.errors import InvalidRequest
 from headct_molre.evaluation.scores import write_scores
-from headct_molre.findings import finding_keys
-from simulated_cohort import simulated
+from simulated_cohort import simulated, write_manifest
 
 READS_MANIFESTS = hasattr(data.cohort, "read_manifest")
-
-
-def write_manifest(cohort: Cohort, path: Path) -> None:
-    """A manifest as `read_manifest` reads it."""
-    words = {"not_assessed": ""}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        about = ["study", "path", "patient", "split", "site", "scanner", "sex", "age_years", "slice_thickness_mm", "synthetic"]
-        writer.writerow([*about, *finding_keys()])
-        for study, states in zip(cohort.studies, cohort.states, strict=True):
-            known = ["" if getattr(study, name) is None else getattr(study, name) for name in about[:-1]]
-            writer.writerow([*known, str(study.synthetic).lower(), *(words.get(STATES[state], STATES[state]) for state in states)])
 
 
 @pytest.fixture
