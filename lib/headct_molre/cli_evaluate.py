@@ -52,7 +52,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from .evaluation.report import evaluate_cohort, write_report
     from .evaluation.scores import read_scores
 
-    manifest = read_manifest(options.manifest)
+    manifest = read_manifest(options.manifest, check_files=options.model is not None)  # scores need no images
     split = None if options.split == "all" else options.split
     cohort = manifest if split is None else manifest.part(split)
     card, refused, frozen = None, {}, None
@@ -133,6 +133,8 @@ def _print(report: Report, page: Path) -> None:
     print(f"{report.model.name}: {cohort.studies} studies of {cohort.patients} patients")
     if report.model.demo:
         print("DEMO MODEL, trained on synthetic phantoms: its figures say nothing about patients.")
+    if cohort.synthetic_studies:
+        print(f"  {cohort.synthetic_studies} of the studies are synthetic: the figures say nothing about patients")
     if cohort.refused:
         print(f"  {len(cohort.refused)} studies were refused and count in no number")
     print(f"  {summary.findings_estimable} of {len(report.findings)} findings are estimable")

@@ -21,10 +21,8 @@ def files(tmp_path, monkeypatch):
     write_manifest(cohort, tmp_path / "cohort.csv")
     write_scores(scores, tmp_path / "molre.csv")
     write_scores(other, tmp_path / "baseline.csv")
-    for study in cohort.studies:
-        (tmp_path / study.path).touch()
     if not READS_MANIFESTS:
-        monkeypatch.setattr(data.cohort, "read_manifest", lambda path: cohort, raising=False)
+        monkeypatch.setattr(data.cohort, "read_manifest", lambda path, **_: cohort, raising=False)
     return tmp_path
 
 
@@ -48,6 +46,7 @@ def test_scores_become_a_report(files, capsys):
     assert (files / "report" / "evaluation.html").is_file()
     said = capsys.readouterr().out
     assert "75 of 75 findings are estimable" in said
+    assert "160 of the studies are synthetic" in said
     assert "not a medical device" in said
 
 

@@ -117,13 +117,18 @@ def findings_table(report: Report) -> str:
 def _finding_row(one: FindingEvaluation, site: bool) -> list[Cell]:
     operating, calibration = one.operating, one.calibration
     cells = [text(finding(one.key).display_name), text(one.category), count(one.positives), count(one.assessed), number(one.auc)]
-    cells += [number(one.average_precision), plain(operating.operating_point)]
+    cells += [number(one.average_precision), _point(operating.operating_point)]
     cells += [number(value) for value in (operating.sensitivity, operating.specificity, operating.ppv, operating.npv)]
     if site:
         missing = Estimate(value=None, reason="no prevalence was given for this finding")
-        cells += [plain(operating.site_prevalence), number(operating.site_ppv or missing), number(operating.site_npv or missing)]
+        cells += [_point(operating.site_prevalence), number(operating.site_ppv or missing), number(operating.site_npv or missing)]
     cells += [number(value, 4) for value in (calibration.ece, calibration.ece_debiased, calibration.brier)]
     return [*cells, number(calibration.brier_skill), number(calibration.expected_to_observed, 2)]
+
+
+def _point(value: float | None) -> Cell:
+    """A probability, which may be far below what fixed digits show."""
+    return ('<span class="none">none</span>', None) if value is None else (f"{value:.3g}", value)
 
 
 def subgroups(report: Report) -> str:
