@@ -15,13 +15,13 @@ from .subgroups import SubgroupResult
 Cell = tuple[str, float | str | None]
 
 
-def number(estimate: Estimate, digits: int = 3) -> Cell:
+def number(estimate: Estimate, digits: int = 3, sign: str = "") -> Cell:
     """What a cell shows and what it sorts by: the value with its interval, or "not estimable" with the reason on hover."""
     if estimate.value is None:
         return f'<span class="none" title="{escape(estimate.reason or "")}">not estimable</span>', None
-    shown = f"{estimate.value:.{digits}f}"
+    shown = f"{estimate.value:{sign}.{digits}f}"
     if estimate.low is not None:
-        shown += f' <span class="interval">{estimate.low:.{digits}f} to {estimate.high:.{digits}f}</span>'
+        shown += f' <span class="interval">{estimate.low:{sign}.{digits}f} to {estimate.high:{sign}.{digits}f}</span>'
     elif estimate.reason:
         shown = f'<span title="{escape(estimate.reason)}">{shown}</span>'
     return shown, estimate.value
@@ -153,14 +153,14 @@ def subgroups(report: Report) -> str:
 
 def _group_row(one: SubgroupResult) -> list[Cell]:
     counts = [count(one.studies), count(one.patients), count(one.findings_compared)]
-    return [text(one.group), *counts, number(one.macro_auc), number(one.elsewhere), number(one.difference)]
+    return [text(one.group), *counts, number(one.macro_auc), number(one.elsewhere), number(one.difference, sign="+")]
 
 
 def comparison(report: Report, compared: Comparison) -> str:
     """The opening of the section on two models, up to its figure."""
     ours, theirs = escape(report.model.name), escape(compared.against)
     views = [
-        [text("Mean AUC"), plain(compared.macro_auc), plain(compared.macro_auc_against), number(compared.macro_difference)],
+        [text("Mean AUC"), plain(compared.macro_auc), plain(compared.macro_auc_against), number(compared.macro_difference, sign="+")],
         [text("SD over findings"), plain(compared.sd_auc), plain(compared.sd_auc_against), ("", None)],
         [text("AUC above 0.9, by point"), count(compared.above_090), count(compared.above_090_against), ("", None)],
         [
@@ -169,10 +169,16 @@ def comparison(report: Report, compared: Comparison) -> str:
             count(compared.above_090_by_lower_bound_against),
             ("", None),
         ],
-        *([text(one.name), plain(one.auc), plain(one.auc_against), number(one.difference)] for one in compared.categories),
+        *([text(one.name), plain(one.auc), plain(one.auc_against), number(one.difference, sign="+")] for one in compared.categories),
     ]
     rows = [
-        [text(finding(one.key).display_name), count(one.positives), number(one.auc), number(one.auc_against), number(one.difference)]
+        [
+            text(finding(one.key).display_name),
+            count(one.positives),
+            number(one.auc),
+            number(one.auc_against),
+            number(one.difference, sign="+"),
+        ]
         + [_p(value) for value in (one.p, one.p_holm, one.q)]
         for one in compared.findings
     ]
