@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headct_molre.data.cohort import PRESENT
+from headct_molre.data.cohort import PRESENT, CohortStudy
 from headct_molre.evaluation.auc import auc_estimate, finding_placements
 from headct_molre.evaluation.bootstrap import bootstrap
 from headct_molre.evaluation.macro import macro_estimate, macro_influence
@@ -95,12 +95,21 @@ def test_the_macro_interval_agrees_with_the_bootstrap_of_patients():
     assert estimate.high - estimate.low == pytest.approx(high - low, rel=0.1)
 
 
+def test_influence_lies_on_the_studies_that_were_placed():
+    truth = np.r_[np.ones(6), np.zeros(8), np.full(2, np.nan)]
+    placed = finding_placements(truth[:, None], np.random.default_rng(0).normal(size=(16, 1)))
+    rows = np.arange(16) * 2 + 1
+    influence = macro_influence(placed, rows, 40)
+    assert np.flatnonzero(influence).tolist() == rows[:14].tolist()
+
+
 def test_the_difference_to_the_rest_covers_zero_where_there_is_none():
     rng = np.random.default_rng(6)
     covered = []
-    for seed in range(60):
+    for seed in range(40):
         cohort, _, _ = simulated(300, seed=seed, prevalence=np.full(75, 0.2))
         truth = (cohort.states == PRESENT)[:, :6].astype(float)
-        result = subgroup_results(cohort.studies, truth, binormal(rng, truth, 0.8), cohort.patients, finding_keys()[:6])
-        covered += [one.difference.low <= 0 <= one.difference.high for one in result if one.dimension == "site"]
+        sites = [CohortStudy(study.study, study.path, study.patient, site=study.site) for study in cohort.studies]
+        result = subgroup_results(sites, truth, binormal(rng, truth, 0.8), cohort.patients, finding_keys()[:6])
+        covered += [one.difference.low <= 0 <= one.difference.high for one in result]
     assert 0.90 <= np.mean(covered) <= 0.99
