@@ -40,5 +40,4 @@ def fit_frozen(validation: Cohort, scores: Scores, rule: str = "youden") -> Froz
     logits = scores.of(tuple(study.study for study in validation.studies)).logits
     calibration = fit_calibration(truth, logits, finding_keys())
     points = fit_operating_points(truth, probabilities_of(logits, finding_keys(), calibration), finding_keys(), chosen)
-    calibrated = {key: point for key, point in points.items() if key in calibration}
-    return Frozen(calibration, calibrated, f"{len(validation)} validation studies, points by {chosen}")
+    return Frozen(calibration, points, f"{len(validation)} validation studies, points by {chosen}")
