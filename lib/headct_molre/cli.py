@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .cli_cohort import add_cohort
+from .cli_evaluate import add_evaluate
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--matrix", type=int, default=256, help="pixels of a slice's side")
     phantom.add_argument("--split", action="store_true", help="share the studies out between train, validation and test")
     phantom.set_defaults(run=_phantom)
+    add_evaluate(commands)
     return parser
 
 

@@ -161,11 +161,19 @@ class Calibration(Contract):
 
 
 class FindingMetrics(Contract):
-    """Held-out performance of one finding; `auc` is null where positives or negatives are too few."""
+    """Held-out performance of one finding; what is null is not estimable, or was not measured when the card was written.
+
+    `auc_low` to `auc_high` is the 95 % interval; sensitivity and specificity are those at the card's operating point.
+    """
 
     positives: int
     negatives: int
     auc: Unit | None
+    auc_low: Unit | None = None
+    auc_high: Unit | None = None
+    average_precision: Unit | None = None
+    sensitivity: Unit | None = None
+    specificity: Unit | None = None
 
 
 class ModelCard(Contract):
