@@ -47,7 +47,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Evaluate and print the summary; returns the exit status."""
     _check(options)
     prevalence = {} if options.prevalence is None else read_prevalence(options.prevalence)
-    from .data.cohort import read_manifest  # type: ignore[attr-defined,unused-ignore]
+    from .data.cohort import read_manifest
     from .evaluation.frozen import fit_frozen, frozen_of_card
     from .evaluation.report import evaluate_cohort, write_report
     from .evaluation.scores import read_scores
@@ -57,7 +57,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     cohort = manifest if split is None else manifest.part(split)
     card, refused, frozen = None, {}, None
     if options.model is not None:
-        from .training.scoring import score_model  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        from .training.scoring import score_model
 
         scores, card, refused = score_model(cohort, options.model, device=options.device, workers=options.workers)
         frozen = frozen_of_card(card)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InvalidRequest
 from ..findings import finding_keys
+from ..output import write_whole
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,12 @@ class Scores:
 
 def write_scores(scores: Scores, path: Path) -> None:
     """A CSV of `study` and one column for each finding, whole or not at all; a number reads back to the same bits, NaN is an empty cell."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["study", *finding_keys()])
-        for study, row in zip(scores.studies, scores.logits, strict=True):
-            writer.writerow([study, *("" if math.isnan(value) else repr(float(value)) for value in row)])
-    os.replace(partial, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["study", *finding_keys()])
+    for study, row in zip(scores.studies, scores.logits, strict=True):
+        writer.writerow([study, *("" if math.isnan(value) else repr(float(value)) for value in row)])
+    write_whole(path, text.getvalue().encode())
 
 
 def read_scores(path: Path) -> Scores:

@@ -8,12 +8,12 @@ import numpy as np
 
 from ..data.cohort import Cohort
 from ..evaluation.auc import mean_auc
-from ..evaluation.calibration import fit_calibration
 from ..evaluation.card_metrics import card_metrics
-from ..evaluation.operating_points import fit_operating_points
+from ..evaluation.frozen import fit_frozen
+from ..evaluation.scores import Scores
 from ..findings import finding_keys
 from ..models.backbones.spec import BackboneSpec
-from ..schema import Calibration, ModelCard
+from ..schema import ModelCard
 from .config import TrainingConfig
 
 
@@ -36,20 +36,6 @@ def hyperparameters(config: TrainingConfig, input_px: tuple[int, int]) -> dict[s
     return flat | {"input_height_px": input_px[0], "input_width_px": input_px[1]}
 
 
-def frozen_on_validation(truth: np.ndarray, logits: np.ndarray) -> tuple[dict[str, Calibration], dict[str, float]]:
-    """Calibration and operating points from validation: truth (N, 75) of 1, 0 and NaN, raw logits (N, 75)."""
-    calibration = fit_calibration(truth, logits, finding_keys())
-    probabilities = calibrated(logits, calibration)
-    return calibration, fit_operating_points(truth, probabilities, finding_keys())
-
-
-def calibrated(logits: np.ndarray, calibration: dict[str, Calibration]) -> np.ndarray:
-    """Calibrated probabilities (N, 75) of raw logits; those of a finding without calibration are the logit's own."""
-    scales = [calibration.get(key, Calibration(slope=1.0, intercept=0.0)) for key in finding_keys()]
-    slope, intercept = (np.array([getattr(scale, name) for scale in scales]) for name in ("slope", "intercept"))
-    return np.asarray(1 / (1 + np.exp(-(logits.astype(np.float64) * slope + intercept))))
-
-
 def build_card(
     config: TrainingConfig,
     spec: BackboneSpec,
@@ -57,23 +43,21 @@ def build_card(
     version: str,
     backbone_sha256: str,
     parts: dict[str, Cohort],
-    validation_logits: np.ndarray,
-    test_logits: np.ndarray | None,
+    scored: dict[str, Scores],
     reproduce: str,
 ) -> ModelCard:
     """The card of a version, its weights' hash still to be filled in; `parts` are the accepted studies of each split.
 
     Metrics are of the test split; where there is none, of validation, and the limitations say so.
     """
-    truth = parts["validation"].labels()
-    calibration, points = frozen_on_validation(truth, validation_logits)
-    tested, logits = ("validation", validation_logits) if test_logits is None else ("test", test_logits)
-    trained = np.isfinite(parts["train"].labels()).any(0)
-    metrics = {
-        key: metric
-        for key, metric in card_metrics(parts[tested].labels(), logits, calibration, points).items()
-        if trained[finding_keys().index(key)]
-    }
+    frozen = fit_frozen(parts["validation"], scored["validation"])
+    tested = "test" if len(parts["test"]) else "validation"
+    cohort = parts[tested]
+    metrics = card_metrics(
+        cohort.labels(), scored[tested].logits, finding_keys(), frozen.calibration, frozen.operating_points, cohort.patients
+    )
+    learned = {key for key, assessed in zip(finding_keys(), np.isfinite(parts["train"].labels()).any(0), strict=True) if assessed}
+    metrics = {key: metric for key, metric in metrics.items() if key in learned}
     demo = spec.name == "demo" or any(study.synthetic for study in parts["train"].studies)
     return ModelCard(
         name=config.model,
@@ -84,14 +68,14 @@ def build_card(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         description=f"{spec.title} with {adapter_name(config, spec)}, trained on {len(parts['train'])} studies.",
         intended_use="Demonstration and testing of the software. Not for any patient." if demo else "Research. Not a medical device.",
-        limitations=_limitations(config, parts, points, tested, demo),
+        limitations=_limitations(config, parts, len(frozen.operating_points), tested, demo),
         licence=spec.licence,
         weights_sha256="0" * 64,
         backbone_sha256=backbone_sha256,
         hyperparameters=hyperparameters(config, input_px),
         findings=list(finding_keys()),
-        calibration=calibration,
-        operating_points=points,
+        calibration=dict(frozen.calibration),
+        operating_points=dict(frozen.operating_points),
         cohort={f"{split}_{what}": count for split, part in parts.items() for what, count in _counts(part).items()},
         metrics=metrics,
         mean_auc=mean_auc([metric.auc for metric in metrics.values()]),
@@ -99,15 +83,15 @@ def build_card(
     )
 
 
-def _limitations(config: TrainingConfig, parts: dict[str, Cohort], points: dict[str, float], tested: str, demo: bool) -> list[str]:
+def _limitations(config: TrainingConfig, parts: dict[str, Cohort], judged: int, tested: str, demo: bool) -> list[str]:
     total = len(finding_keys())
     found = []
     if demo:
         found.append(
             "Trained on synthetic phantoms: on a patient's scan its probabilities mean nothing. It exists to show and test the software."
         )
-    if len(points) < total:
-        found.append(f"{total - len(points)} of the {total} findings had too few labelled studies: they are marked not estimable.")
+    if judged < total:
+        found.append(f"{total - judged} of the {total} findings had too few labelled studies: they are marked not estimable.")
     if config.features == "images" and config.augmentation.enabled and config.augmentation.mirror_share > 0:
         found.append("Mirrored studies are used in training: side is not assessed.")
     if tested == "validation":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..data.prepared_cache import PreparedCache, cached_prepare
 from ..errors import HeadCTError, StudyRefused
 from ..imaging.content import content_sha256
 from ..imaging.grid import Grid
+from ..output import write_whole
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,7 @@ def prepare_cohort(cohort: Cohort, cache: PreparedCache, grid: Grid, workers: in
     for study, found in outcomes.items():
         known[study.study] = found if isinstance(found, str) else asdict(Refusal(study.study, study.split, found.code, found.message))
     if record is not None and outcomes:
-        partial = record.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(known), encoding="utf-8")
-        os.replace(partial, record)
+        write_whole(record, json.dumps(known).encode())
     accepted, contents, refused = [], [], []
     for row, study in enumerate(cohort.studies):
         entry = known[study.study]

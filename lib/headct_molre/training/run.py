@@ -19,6 +19,8 @@ from ..data.cohort import Cohort, read_manifest
 from ..data.prepared_cache import PreparedCache
 from ..errors import InvalidRequest
 from ..evaluation.auc import finding_auc, mean_auc
+from ..evaluation.frozen import frozen_of_card
+from ..evaluation.report import evaluate_cohort, write_report
 from ..evaluation.scores import Scores, write_scores
 from ..findings import finding_keys
 from ..hashing import file_sha256
@@ -101,22 +103,16 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
         train(logits, state, loss_function, task, config, pace, group, lambda rows: _write_rows(options.out / LOG, rows))
     with stages("scoring"):
         workers = pace.workers
-        scored = {split: predict_logits(logits, data[split], len(parts[split].cohort), workers, group) for split in ("validation", "test")}
+        scored = {
+            split: _scores(logits, data[split], part.cohort, pace.workers, group) for split, part in parts.items() if split != "train"
+        }
     cohorts = {split: part.cohort for split, part in parts.items()}
-    card = build_card(
-        config,
-        spec,
-        input_px,
-        record.version,
-        backbone_sha256,
-        cohorts,
-        scored["validation"],
-        scored["test"] if len(cohorts["test"]) else None,
-        reproduce=f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, sha256 {record.manifest_sha256}",
-    )
+    reproduce = f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, manifest {record.manifest_sha256}"
+    card = build_card(config, spec, input_px, record.version, backbone_sha256, cohorts, scored, reproduce)
     if group.first:
-        for split, values in scored.items():
-            _write_split_scores(options.out / "scores", split, cohorts[split], values)
+        (options.out / "scores").mkdir(exist_ok=True)
+        for split, scores in scored.items():
+            write_scores(scores, options.out / "scores" / f"{split}.csv")
         card = _write_version(options.out / "models" / config.model, card, classifier)
         with stages("report"):
             _report(cohorts, scored, card, options.out / "report")
@@ -251,9 +247,9 @@ def _write_rows(path: Path, rows: list[dict[str, float | int | None]] | list[dic
     os.replace(partial, path)
 
 
-def _write_split_scores(folder: Path, split: str, cohort: Cohort, values: np.ndarray) -> None:
-    folder.mkdir(exist_ok=True)
-    write_scores(Scores(tuple(study.study for study in cohort.studies), values.astype(np.float64)), folder / f"{split}.csv")
+def _scores(logits: Logits, data: Data, cohort: Cohort, workers: int, group: Group) -> Scores:
+    values = predict_logits(logits, data, len(cohort), workers, group)
+    return Scores(tuple(study.study for study in cohort.studies), values.astype(np.float64))
 
 
 def _write_version(folder: Path, card: ModelCard, classifier: HeadCTClassifier) -> ModelCard:
@@ -266,12 +262,10 @@ def _write_version(folder: Path, card: ModelCard, classifier: HeadCTClassifier) 
     return card
 
 
-def _report(cohorts: dict[str, Cohort], scored: dict[str, np.ndarray], card: ModelCard, folder: Path) -> None:
-    from ..evaluation.report import evaluate_cohort, write_report
-
+def _report(cohorts: dict[str, Cohort], scored: dict[str, Scores], card: ModelCard, folder: Path) -> None:
     split = "test" if len(cohorts["test"]) else "validation"
-    scores = Scores(tuple(study.study for study in cohorts[split].studies), scored[split].astype(np.float64))
-    write_report(evaluate_cohort(cohorts[split], scores, card), folder)
+    report = evaluate_cohort(cohorts[split], scored[split], card, name=card.name, frozen=frozen_of_card(card), split=split)
+    write_report(report, folder)
 
 
 def _close(

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
 from .. import __version__
 from ..errors import InvalidRequest
+from ..output import write_whole
 from ..schema import Contract
 from .config import TrainingConfig
 
@@ -61,9 +62,7 @@ class RunRecord(Contract):
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, (self.model_dump_json(by_alias=True, indent=2) + "\n").encode())
 
 
 def read_record(path: Path) -> RunRecord:
