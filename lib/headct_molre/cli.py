@@ -17,8 +17,7 @@ from .cli_evaluate import add_evaluate
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
-from .output import check_output as _check_output
-from .output import write_whole as _write
+from .output import check_output, write_whole
 
 if TYPE_CHECKING:
     from .data.prepared_cache import PreparedCache
@@ -112,7 +111,7 @@ def _predict(options: argparse.Namespace) -> int:
     from .predict import Predictor, study_id
 
     if options.json is not None and str(options.json) != "-":
-        _check_output(options.json, "json")
+        check_output(options.json, "json")
     cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
     prepared = None if options.no_cache else _prepared_cache()
     predictor = Predictor(options.model, options.device, cache, prepared, options.engine)
@@ -121,7 +120,7 @@ def _predict(options: argparse.Namespace) -> int:
         print(prediction.to_json())
         return 0
     if options.json is not None:
-        _write(options.json, prediction.to_json().encode())
+        write_whole(options.json, prediction.to_json().encode())
     _print_findings(prediction, options.top)
     return 0
 
@@ -129,9 +128,9 @@ def _predict(options: argparse.Namespace) -> int:
 def _look(options: argparse.Namespace) -> int:
     from .look import look
 
-    _check_output(options.png, "png")
+    check_output(options.png, "png")
     seen = look(options.path, options.series, None if options.no_cache else _prepared_cache())
-    _write(options.png, seen.png)
+    write_whole(options.png, seen.png)
     if seen.refusal is not None:
         raise seen.refusal
     print(f"{seen.slices} model slices drawn to {options.png}")

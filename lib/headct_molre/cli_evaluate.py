@@ -55,7 +55,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     manifest = read_manifest(options.manifest, check_files=options.model is not None)  # scores need no images
     split = None if options.split == "all" else options.split
     cohort = manifest if split is None else manifest.part(split)
-    card, refused, frozen = None, {}, None
+    card, frozen = None, None
+    refused: dict[str, str] = {}
     if options.model is not None:
         from .training.scoring import score_model
 

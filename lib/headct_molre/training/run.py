@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +31,7 @@ from ..models.classifier import HeadCTClassifier, adapted_classifier
 from ..models.engines.hardware import hardware_of
 from ..models.lora import lora_parameters
 from ..models.weights import load_backbone
+from ..output import write_whole
 from ..schema import ModelCard
 from .card import build_card
 from .config import TrainingConfig
@@ -102,10 +103,8 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
         pace = Pace(0 if config.features == "cached" else options.workers, checkpoint, options.checkpoint_seconds)
         train(logits, state, loss_function, task, config, pace, group, lambda rows: _write_rows(options.out / LOG, rows))
     with stages("scoring"):
-        workers = pace.workers
-        scored = {
-            split: _scores(logits, data[split], part.cohort, pace.workers, group) for split, part in parts.items() if split != "train"
-        }
+        held_out = [split for split in parts if split != "train"]
+        scored = {split: _scores(logits, data[split], parts[split].cohort, pace.workers, group) for split in held_out}
     cohorts = {split: part.cohort for split, part in parts.items()}
     reproduce = f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, manifest {record.manifest_sha256}"
     card = build_card(config, spec, input_px, record.version, backbone_sha256, cohorts, scored, reproduce)
@@ -239,12 +238,11 @@ def _state(classifier: HeadCTClassifier, config: TrainingConfig) -> RunState:
 
 
 def _write_rows(path: Path, rows: list[dict[str, float | int | None]] | list[dict[str, str | None]]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _scores(logits: Logits, data: Data, cohort: Cohort, workers: int, group: Group) -> Scores:
