@@ -77,7 +77,9 @@ def prepare_cohort(cohort: Cohort, cache: PreparedCache, grid: Grid, workers: in
     for study, found in outcomes.items():
         known[study.study] = found if isinstance(found, str) else asdict(Refusal(study.study, study.split, found.code, found.message))
     if record is not None and outcomes:
-        write_whole(record, json.dumps(known).encode())
+        # A process that died may live next time; what the gate refused stays refused.
+        lasting = {study: entry for study, entry in known.items() if isinstance(entry, str) or entry["code"] != "preparation_failed"}
+        write_whole(record, json.dumps(lasting).encode())
     accepted, contents, refused = [], [], []
     for row, study in enumerate(cohort.studies):
         entry = known[study.study]
