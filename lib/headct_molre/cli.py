@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--matrix", type=int, default=256, help="pixels of a slice's side")
     phantom.add_argument("--split", action="store_true", help="share the studies out between train, validation and test")
+    phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
     return parser
@@ -193,7 +194,7 @@ def _fetch(name: str, source: Path | None) -> int:
 def _phantom(options: argparse.Namespace) -> int:
     from .data.phantom import LABELS_FILE, write_cohort
 
-    paths = write_cohort(options.folder, options.count, options.seed, options.matrix, options.split)
+    paths = write_cohort(options.folder, options.count, options.seed, options.matrix, options.split, options.workers)
     print(f"{len(paths)} synthetic studies and {LABELS_FILE} written to {options.folder}")
     return 0
 

@@ -18,7 +18,7 @@ import torch
 from ..data.cohort import Cohort, read_manifest
 from ..data.prepared_cache import PreparedCache
 from ..errors import InvalidRequest
-from ..evaluation.auc import finding_auc, mean_auc
+from ..evaluation.auc import finding_auc
 from ..evaluation.frozen import frozen_of_card
 from ..evaluation.report import evaluate_cohort, write_report
 from ..evaluation.scores import Scores, write_scores
@@ -82,7 +82,9 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
     with stages("preparation"):
         prepared = _prepare(cohort, spec, options, group)
     parts = {split: prepared.part(split) for split in ("train", "validation", "test")}
-    _refuse_empty(parts, config)
+    _refuse_empty(parts)
+    truth = parts["validation"].cohort.labels()
+    judged = judged_findings(truth, config.selection_minimum)
     torch.manual_seed(config.seed)  # loading may or may not have drawn random numbers
     classifier = adapted_classifier(backbone, spec, len(finding_keys()), **config.adapters).to(group.device)  # type: ignore[arg-type]
     classifier.freeze_backbone()
@@ -97,8 +99,7 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
     if checkpoint.is_file():
         state.load(checkpoint)
     loss_function = MaskedFocalLoss(prevalence_weights(labels, config.positive_weight_limit), config.focal_gamma).to(group.device)
-    truth = parts["validation"].cohort.labels()
-    task = Task(data["train"], labels, factors, data["validation"], len(truth), lambda found: validation_auc(truth, found, config))
+    task = Task(data["train"], labels, factors, data["validation"], len(truth), lambda found: selection_auc(truth, found, judged))
     with stages("training"):
         pace = Pace(0 if config.features == "cached" else options.workers, checkpoint, options.checkpoint_seconds)
         train(logits, state, loss_function, task, config, pace, group, lambda rows: _write_rows(options.out / LOG, rows))
@@ -120,16 +121,25 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
     return card
 
 
-def validation_auc(truth: np.ndarray, logits: np.ndarray, config: TrainingConfig) -> float:
-    """Mean AUC over the findings that validation can judge, the metric that chooses the epoch."""
-    mean = mean_auc([finding_auc(truth[:, f], logits[:, f], config.selection_minimum) for f in range(truth.shape[1])])
-    if mean is None:
+def judged_findings(truth: np.ndarray, minimum: int) -> np.ndarray:
+    """Columns of truth (N, F) with at least `minimum` positive and `minimum` negative studies, by which an epoch is chosen.
+
+    Raises InvalidRequest where there is none.
+    """
+    columns = np.flatnonzero(np.minimum((truth == 1).sum(0), (truth == 0).sum(0)) >= minimum)
+    if not len(columns):
         message = (
-            f"No finding has {config.selection_minimum} positive and {config.selection_minimum} negative studies in the validation split, "
-            "so no epoch can be chosen. Put more studies into it, or lower selection_minimum."
+            f"No finding has {minimum} positive and {minimum} negative studies in the validation split, so no epoch can be chosen. "
+            "Put more studies into it, or lower selection_minimum."
         )
         raise InvalidRequest("validation_too_small", message, field="selection_minimum")
-    return mean
+    return columns
+
+
+def selection_auc(truth: np.ndarray, logits: np.ndarray, columns: np.ndarray) -> float:
+    """Mean AUC over columns of truth and logits (N, F), the metric that chooses the epoch; a constant score counts as 0.5."""
+    aucs = [finding_auc(truth[:, column], logits[:, column], 1) for column in columns]
+    return float(np.mean([0.5 if auc is None else auc for auc in aucs]))
 
 
 class _Stages:
@@ -202,12 +212,10 @@ def _refuse_without_splits(cohort: Cohort) -> None:
             raise InvalidRequest("no_split", message, field="split")
 
 
-def _refuse_empty(parts: dict[str, PreparedCohort], config: TrainingConfig) -> None:
+def _refuse_empty(parts: dict[str, PreparedCohort]) -> None:
     for split in ("train", "validation"):
         if not len(parts[split].cohort):
             raise InvalidRequest("no_studies", f"All studies of the split '{split}' were refused; see {REFUSED}.", field="split")
-    truth = parts["validation"].cohort.labels()
-    validation_auc(truth, np.zeros(truth.shape), config)  # says before hours of training that no epoch could be chosen
 
 
 def _data(
