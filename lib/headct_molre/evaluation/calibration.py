@@ -6,29 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from ..schema import Calibration
 from .cases import Cases, cases_of
 from .estimate import NotEstimable
-from .operating_points import youden_point as youden_point  # part of this module's interface since the first demo model
 
 # Fewer positives or negatives than this are not calibrated at all.
 FEWEST_TO_CALIBRATE = 5
 # The pooled slope counts as much as this many positives of a finding's own.
 PRIOR_POSITIVES = 10.0
 SMALLEST_SLOPE = 1e-3
-
-
-def platt(truth: np.ndarray, logit: np.ndarray) -> Calibration:
-    """Slope and intercept of one finding by logistic regression on the standardised logit, with scikit-learn's default penalty.
-
-    `truth` (N,) of 0 and 1, `logit` (N,). The slope is kept positive, so that calibration never turns a ranking round.
-    """
-    mean, scale = float(logit.mean()), max(float(logit.std()), 1e-6)
-    model = LogisticRegression().fit(((logit - mean) / scale).reshape(-1, 1), truth)
-    slope = max(float(model.coef_[0, 0]) / scale, SMALLEST_SLOPE)
-    return Calibration(slope=slope, intercept=float(model.intercept_[0]) - slope * mean)
 
 
 def fit_calibration(

@@ -62,6 +62,7 @@ class RunOptions:
     version: str | None = None
     checkpoint_seconds: float = 120.0
     price_per_hour: float | None = None
+    reproduce: str | None = None
 
 
 def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
@@ -107,8 +108,8 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
         held_out = [split for split in parts if split != "train"]
         scored = {split: _scores(logits, data[split], parts[split].cohort, pace.workers, group) for split in held_out}
     cohorts = {split: part.cohort for split, part in parts.items()}
-    reproduce = f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, manifest {record.manifest_sha256}"
-    card = build_card(config, spec, input_px, record.version, backbone_sha256, cohorts, scored, reproduce)
+    by_default = f"headct-molre train MANIFEST --model {config.model}, settings as in hyperparameters, manifest {record.manifest_sha256}"
+    card = build_card(config, spec, input_px, record.version, backbone_sha256, cohorts, scored, options.reproduce or by_default)
     if group.first:
         (options.out / "scores").mkdir(exist_ok=True)
         for split, scores in scored.items():

@@ -3,22 +3,30 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 
-from headct_molre.evaluation.calibration import calibrated_logits, fit_calibration, platt, probabilities_of
+from headct_molre.evaluation.calibration import calibrated_logits, fit_calibration, probabilities_of
 from headct_molre.schema import Calibration
 
 
-def test_platt_recovers_slope_and_intercept():
+def platt(truth, raw):
+    """Platt scaling of one finding alone, by scikit-learn with its default penalty."""
+    scale = raw.std()
+    model = LogisticRegression().fit((raw / scale)[:, None], truth)
+    return Calibration(slope=max(model.coef_[0, 0] / scale, 1e-3), intercept=model.intercept_[0])
+
+
+def test_recovers_slope_and_intercept():
     rng = np.random.default_rng(0)
-    true_logit = rng.normal(-1, 1.5, 20_000)
-    truth = (rng.random(20_000) < 1 / (1 + np.exp(-true_logit))).astype(float)
-    fitted = platt(truth, (true_logit - 0.7) / 2)
+    truth, raw = draw(rng, 20_000, np.array([2.0]), np.array([0.7]))
+    fitted = fit_calibration(truth, raw, ["f"])["f"]
     assert fitted.slope == pytest.approx(2, rel=0.05)
     assert fitted.intercept == pytest.approx(0.7, abs=0.08)
 
 
 def test_calibration_never_turns_the_ranking_round():
-    assert platt(np.array([0, 0, 1, 1, 0, 1.0]), np.array([3, 2, -1, -2, 1, -3.0])).slope > 0
+    raw = np.linspace(-3, 3, 40)[:, None]
+    assert fit_calibration((raw < 0).astype(float), raw, ["f"])["f"].slope > 0
 
 
 def draw(rng, studies, slope, intercept):
