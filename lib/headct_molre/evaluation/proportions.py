@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import FiniteFloat
 
+from ..data.cohort.stats import wilson_interval
 from ..schema import Contract
 from .cases import MINIMUM_CASES, cases_of
-from .estimate import Estimate, NotEstimable, Z
+from .estimate import Estimate, NotEstimable
 
 
 class OperatingResult(Contract):
@@ -28,13 +29,8 @@ def wilson(successes: int, trials: int, reason: str = "no study to count") -> Es
     """A proportion with Wilson's score interval (Journal of the American Statistical Association 22 (1927) 209)."""
     if trials == 0:
         return Estimate(value=None, reason=reason)
-    share = successes / trials
-    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    half = Z / (1 + Z**2 / trials) * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    # At 0 and 1 the end is the proportion itself; rounding must not put it beside.
-    low = 0.0 if successes == 0 else float(centre - half)
-    high = 1.0 if successes == trials else float(centre + half)
-    return Estimate(value=share, low=low, high=high)
+    low, high = wilson_interval(np.array(successes), np.array(trials))
+    return Estimate(value=successes / trials, low=float(low), high=float(high))
 
 
 def at_operating_point(

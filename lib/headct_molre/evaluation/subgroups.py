@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..data.cohort import CohortStudy
+from ..data.cohort.groups import GROUPINGS, group_order
 from ..schema import Contract
 from .auc import finding_placements, patient_codes
 from .delong import Placements, auc_estimates, covariance
@@ -14,14 +15,6 @@ from .estimate import Estimate, NotEstimable, Z
 from .macro import macro_auc, macro_estimate, macro_influence
 
 NOT_STATED = "not stated"
-AGE_BANDS = (
-    (18.0, "below 18 years"),
-    (40.0, "18 to 39 years"),
-    (60.0, "40 to 59 years"),
-    (80.0, "60 to 79 years"),
-    (np.inf, "80 years and over"),
-)
-THICKNESS_BANDS = ((1.5, "up to 1.5 mm"), (3.0, "above 1.5 to 3 mm"), (5.0, "above 3 to 5 mm"), (np.inf, "above 5 mm"))
 
 
 class SubgroupFinding(Contract):
@@ -47,32 +40,12 @@ class SubgroupResult(Contract):
     findings: list[SubgroupFinding]
 
 
-def age_band(years: float | None) -> str | None:
-    """The band of an age, its lower end included."""
-    return None if years is None else next(name for below, name in AGE_BANDS if years < below)
-
-
-def thickness_band(mm: float | None) -> str | None:
-    """The band of a slice thickness, its upper end included."""
-    return None if mm is None else next(name for up_to, name in THICKNESS_BANDS if mm <= up_to)
-
-
-DIMENSIONS: dict[str, Callable[[CohortStudy], str | None]] = {
-    "site": lambda study: study.site,
-    "scanner": lambda study: study.scanner,
-    "slice thickness": lambda study: thickness_band(study.slice_thickness_mm),
-    "sex": lambda study: study.sex,
-    "age": lambda study: age_band(study.age_years),
-}
-_BAND_ORDER = [name for bands in (THICKNESS_BANDS, AGE_BANDS) for _, name in bands]
-
-
 def groups(studies: Sequence[CohortStudy]) -> list[tuple[str, str, np.ndarray]]:
     """Dimension, group and whether each study (N,) belongs to it; dimensions of which no study says anything are left out."""
     result = []
-    for dimension, value in DIMENSIONS.items():
+    for dimension, value in GROUPINGS.items():
         values = np.array([value(study) or NOT_STATED for study in studies])
-        names = sorted(set(values.tolist()), key=lambda name: (name == NOT_STATED, _order(name), name))
+        names = sorted(set(values.tolist()), key=lambda name: (name == NOT_STATED, group_order(name)))
         if names not in ([], [NOT_STATED]):
             result += [(dimension, name, values == name) for name in names]
     return result
@@ -152,7 +125,3 @@ def _against_rest(
         else Estimate(value=value, reason="no interval: every finding is perfectly separated")
     )
     return macro_estimate(inside, here, codes), macro_estimate(outside, there, codes), difference, len(pairs)
-
-
-def _order(name: str) -> int:
-    return _BAND_ORDER.index(name) if name in _BAND_ORDER else -1

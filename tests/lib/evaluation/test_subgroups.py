@@ -9,7 +9,7 @@ from headct_molre.data.cohort import PRESENT, CohortStudy
 from headct_molre.evaluation.auc import auc_estimate, finding_placements
 from headct_molre.evaluation.bootstrap import bootstrap
 from headct_molre.evaluation.macro import macro_estimate, macro_influence
-from headct_molre.evaluation.subgroups import NOT_STATED, age_band, groups, subgroup_results, thickness_band
+from headct_molre.evaluation.subgroups import NOT_STATED, groups, subgroup_results
 from headct_molre.findings import finding_keys
 from simulated_cohort import binormal, simulated
 
@@ -39,16 +39,6 @@ def test_what_the_manifest_does_not_say_is_a_group_of_its_own(cohort):
 def test_a_dimension_without_any_value_is_left_out(cohort):
     studies = [replace(study, site=None, scanner=None) for study in cohort[0].studies]
     assert {dimension for dimension, _, _ in groups(studies)} == {"slice thickness", "sex", "age"}
-
-
-@pytest.mark.parametrize(("years", "band"), [(17, "below 18 years"), (18, "18 to 39 years"), (80, "80 years and over"), (None, None)])
-def test_age_bands(years, band):
-    assert age_band(years) == band
-
-
-@pytest.mark.parametrize(("mm", "band"), [(1.5, "up to 1.5 mm"), (1.6, "above 1.5 to 3 mm"), (5, "above 3 to 5 mm"), (7, "above 5 mm")])
-def test_thickness_bands(mm, band):
-    assert thickness_band(mm) == band
 
 
 def test_a_groups_auc_is_that_of_its_studies(cohort):

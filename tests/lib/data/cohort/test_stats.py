@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from cohorts import long_tail_cohort
 from headct_molre.data.cohort import ABSENT, NOT_ASSESSED, PRESENT, UNCERTAIN, Cohort, CohortStudy, split_cohort
-from headct_molre.data.cohort.groups import age_band, groups
+from headct_molre.data.cohort.groups import age_band, groups, thickness_band
 from headct_molre.data.cohort.report import split_report, stats_report
 from headct_molre.data.cohort.stats import cohort_stats, wilson_interval
 from headct_molre.findings import finding_keys
@@ -56,16 +56,22 @@ def test_by_split_and_by_group(cohort):
     assert {name: list(found) for name, found in stats.by.items()} == {
         "site": ["North", "South"],
         "scanner": ["GE"],
+        "slice thickness": [],
         "sex": ["F", "M"],
-        "age_band": ["18-39", "40-59", "80+"],
+        "age": ["18 to 39 years", "40 to 59 years", "80 years and over"],
     }
     assert stats.by["site"]["South"].findings[EFFECT].present == 2
     assert groups(cohort, "sex") == {"F": [0, 1], "M": [2]}
 
 
-@pytest.mark.parametrize(("age", "band"), [(0, "0-17"), (17.9, "0-17"), (18, "18-39"), (79.9, "60-79"), (80, "80+"), (None, None)])
+@pytest.mark.parametrize(("age", "band"), [(17.9, "below 18 years"), (18, "18 to 39 years"), (80, "80 years and over"), (None, None)])
 def test_age_bands(age, band):
     assert age_band(age) == band
+
+
+@pytest.mark.parametrize(("mm", "band"), [(1.5, "up to 1.5 mm"), (1.6, "above 1.5 to 3 mm"), (5, "above 3 to 5 mm"), (7, "above 5 mm")])
+def test_thickness_bands(mm, band):
+    assert thickness_band(mm) == band
 
 
 def test_pairs_beside_what_chance_would_make_of_them(cohort):
