@@ -15,31 +15,31 @@ from tqdm import tqdm
 
 from ..data.phantom import make_phantom
 from ..data.phantom.anatomy import TISSUES, VENTRICLE
-from ..data.phantom.lesions import DRAWABLE, LESION_ID
+from ..data.phantom.lesions import DRAWABLE, LESION_ID, WITHOUT_LESION
 from ..imaging.grid import SLICE_GRID
-from ..imaging.prepare import prepare, resample, windows
-from ..models.backbones.demo import PATCH_PX, SPEC
-from ..models.backbones.spec import to_input
+from ..imaging.prepare import prepare, resample
+from ..imaging.storage import as_stored
+from ..models.backbones.demo import INPUT_PX, PATCH_PX
 
 CLASSES = len(TISSUES) + len(DRAWABLE)
 # A patch covers 256 mm2 and shows a class from 6 mm2 on; a slice from 20 mm2 on.
 PATCH_AREA_MM2, SLICE_AREA_MM2 = 6, 20
-# Findings that change the whole brain have no lesion of their own; a slice shows them where it shows ventricles.
-WHOLE_BRAIN = ("midline_shift", "cerebral_atrophy", "ventricular_enlargement", "hydrocephalus")
+GRID = (INPUT_PX[0] // PATCH_PX, INPUT_PX[1] // PATCH_PX)
+LABEL_OF_STATE = {"present": 1.0, "absent": 0.0, "not_assessed": np.nan}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One phantom on the demo backbone's input.
+    """One phantom on the demo backbone's field.
 
-    slices (S, 3, 112, 96) uint8; patches (S, P, C) and shows (S, C) bool: what each patch and slice shows; planted (F,)
-    bool in the order of `DRAWABLE`.
+    hu (S, 224, 192) float16; patches (S, P, C) and shows (S, C) bool: what each patch and slice shows; labels (F,) of 1, 0 and NaN in the
+    order of `DRAWABLE`.
     """
 
-    slices: np.ndarray
+    hu: np.ndarray
     patches: np.ndarray
     shows: np.ndarray
-    planted: np.ndarray
+    labels: np.ndarray
 
 
 def make_sample(seed: int) -> Sample:
@@ -58,12 +58,12 @@ def make_sample(seed: int) -> Sample:
     first = round(float(np.linalg.solve(SLICE_GRID.standard_from_index, standard_from_ras @ prepared.model_to_ras)[0, 3]))
     tissue = resample(phantom.tissue, index_from_model, range(first, first + len(prepared.hu)), order=0, outside=0.0)
 
-    slices = to_input(SPEC, torch.from_numpy(windows(prepared.hu)))
-    patches, shows = _what_is_shown(tissue)
-    for key in WHOLE_BRAIN:
+    patches, shows = _what_is_shown(_field(tissue))
+    for key in WITHOUT_LESION:  # a slice shows them where it shows ventricles
         shows[:, LESION_ID[key]] = shows[:, VENTRICLE] if key in phantom.planted else False
-    planted = np.array([key in phantom.planted for key in DRAWABLE])
-    return Sample((slices * 255).round().to(torch.uint8).numpy(), patches, shows, planted)
+    known = phantom.states
+    labels = np.array([LABEL_OF_STATE[known[key]] for key in DRAWABLE], np.float32)
+    return Sample(as_stored(_field(prepared.hu)), patches, shows, labels)
 
 
 def load_samples(seeds: Sequence[int], cache: Path, workers: int) -> list[Sample]:
@@ -76,14 +76,18 @@ def load_samples(seeds: Sequence[int], cache: Path, workers: int) -> list[Sample
     return [_load(seed, cache) for seed in seeds]
 
 
+def _field(array: np.ndarray) -> np.ndarray:
+    """The demo's field (S, 224, 192) of slices on the 1 mm grid."""
+    top, left = ((have - want) // 2 for have, want in zip(array.shape[1:], INPUT_PX, strict=True))
+    return array[:, top : top + INPUT_PX[0], left : left + INPUT_PX[1]]
+
+
 def _what_is_shown(tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tissue ids (S, 256, 256) -> classes in each patch (S, P, C) and in each slice (S, C)."""
-    (height, width), (rows, columns) = SPEC.field_mm, (SPEC.input_px[0] // PATCH_PX, SPEC.input_px[1] // PATCH_PX)
-    top, left = (tissue.shape[1] - height) // 2, (tissue.shape[2] - width) // 2
-    crop = tissue[:, top : top + height, left : left + width]
-    patch = np.arange(rows).repeat(height // rows)[:, None] * columns + np.arange(columns).repeat(width // columns)
+    """Tissue ids (S, 224, 192) -> classes in each patch (S, P, C) and in each slice (S, C)."""
+    rows, columns = GRID
+    patch = np.arange(rows).repeat(PATCH_PX)[:, None] * columns + np.arange(columns).repeat(PATCH_PX)
     patch = patch + (np.arange(len(tissue)) * rows * columns)[:, None, None]
-    count = np.bincount((patch * CLASSES + crop).ravel(), minlength=len(tissue) * rows * columns * CLASSES)
+    count = np.bincount((patch * CLASSES + tissue).ravel(), minlength=len(tissue) * rows * columns * CLASSES)
     area = count.reshape(len(tissue), rows * columns, CLASSES)
     return area >= PATCH_AREA_MM2, area.sum(1) >= SLICE_AREA_MM2
 
@@ -96,13 +100,13 @@ def _ensure(job: tuple[int, Path]) -> None:
     torch.set_num_threads(1)
     sample = make_sample(seed)
     partial = path.with_suffix(f".{os.getpid()}.npz")
-    np.savez(partial, slices=sample.slices, patches=np.packbits(sample.patches), shows=sample.shows, planted=sample.planted)
+    np.savez(partial, hu=sample.hu, patches=np.packbits(sample.patches), shows=sample.shows, labels=sample.labels)
     os.replace(partial, path)
 
 
 def _load(seed: int, cache: Path) -> Sample:
     with np.load(cache / f"{seed}.npz", allow_pickle=False) as arrays:
-        slices, shows = arrays["slices"], arrays["shows"]
-        shape = (len(slices), (SPEC.input_px[0] // PATCH_PX) * (SPEC.input_px[1] // PATCH_PX), CLASSES)
+        hu, shows = arrays["hu"], arrays["shows"]
+        shape = (len(hu), GRID[0] * GRID[1], CLASSES)
         patches = np.unpackbits(arrays["patches"], count=int(np.prod(shape))).reshape(shape).astype(bool)
-        return Sample(slices, patches, shows, arrays["planted"])
+        return Sample(hu, patches, shows, arrays["labels"])

@@ -1,9 +1,8 @@
-"""Pretraining of the demo backbone: what does each patch, and each slice, of a phantom show?"""
+"""Pretraining of the demo backbone: what does each patch, each slice and each study of phantoms show?"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,107 +10,85 @@ import torch
 from torch import nn
 from tqdm import trange
 
-from ..data.phantom.lesions import FIRST_LESION_ID
-from ..models.backbones.demo import DIMENSION, PATCH_PX, SPEC
+from ..data.phantom.lesions import DRAWABLE, FIRST_LESION_ID
+from ..imaging.prepare import windows
+from ..models.backbones.demo import DIMENSION
 from ..models.backbones.spec import NormalisedBackbone
-from .phantom_samples import CLASSES, Sample
+from .losses import MaskedFocalLoss
+from .phantom_samples import CLASSES, GRID, Sample
 
 logger = logging.getLogger(__name__)
-
-Draw = Callable[[int, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Steps of the two phases, slices in a batch, peak learning rates of their one-cycle schedules, and the seed.
+    """Steps of the two phases, what is in a batch, peak learning rates of their one-cycle schedules, and the seed.
 
-    The first phase draws slices evenly and learns anatomy; in the second, half of a batch shows a finding that was drawn
-    first, so that rare findings are seen as often as common ones.
+    In the first phase the network learns from slices, half of which were drawn because they show a finding that was drawn first, so that
+    rare findings are seen as often as common ones. In the second it learns from whole studies that a finding counts wherever it lies.
     """
 
-    steps: int = 1400
-    balanced_steps: int = 950
-    batch: int = 64
-    learning_rate: float = 1e-3
-    balanced_learning_rate: float = 7e-4
+    steps: int = 2300
+    batch_slices: int = 64
+    learning_rate: float = 1.2e-3
+    study_steps: int = 300
+    batch_studies: int = 4
+    study_learning_rate: float = 3e-4
     seed: int = 0
 
 
-def pretrain(samples: list[Sample], settings: PretrainSettings) -> NormalisedBackbone:
-    """The first phase: train the ViT so that patch tokens name tissues and lesions, and the CLS token those of the slice."""
-    torch.manual_seed(settings.seed)
-    backbone = NormalisedBackbone(SPEC)
-    draw = _even(samples)
-    _train(backbone, samples, draw, settings.steps, settings.batch, settings.learning_rate, np.random.default_rng(settings.seed))
-    return backbone.eval()
+class PretrainHeads(nn.Module):
+    """Linear maps from patch tokens and from the CLS token to classes, and from the mean CLS token of a study to findings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Linear(DIMENSION, CLASSES)
+        self.slice = nn.Linear(DIMENSION, CLASSES)
+        self.study = nn.Linear(DIMENSION, len(DRAWABLE))
 
 
-def pretrain_balanced(backbone: NormalisedBackbone, samples: list[Sample], settings: PretrainSettings) -> NormalisedBackbone:
-    """The second phase, from the first one's network, with output layers made anew."""
-    torch.manual_seed(settings.seed + 1)
-    rng = np.random.default_rng(settings.seed + 1)
-    draw = _half_balanced(samples)
-    _train(backbone.train(), samples, draw, settings.balanced_steps, settings.batch, settings.balanced_learning_rate, rng)
-    return backbone.eval()
-
-
-def _train(
-    backbone: NormalisedBackbone,
-    samples: list[Sample],
-    draw: Draw,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    rng: np.random.Generator,
-) -> None:
-    heads = nn.ModuleDict({"patch": nn.Linear(DIMENSION, CLASSES), "slice": nn.Linear(DIMENSION, CLASSES)})
-    parameters = [*backbone.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
+def pretrain(backbone: NormalisedBackbone, heads: PretrainHeads, samples: list[Sample], settings: PretrainSettings) -> None:
+    """The first phase, in place: patch tokens name tissues and lesions, the CLS token those of the slice."""
+    rng = np.random.default_rng(settings.seed)
+    draw = _HalfBalanced(samples)
     weights = _positive_weights(samples)
-    progress = trange(steps, desc="pretraining", mininterval=10)
-    for step in progress:
-        slices, patches, shows = _batch(samples, draw(batch, rng), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = backbone.tokens(slices)
-            patch_logits, slice_logits = heads["patch"](tokens[:, 1:]), heads["slice"](tokens[:, 0])
-        loss = nn.functional.binary_cross_entropy_with_logits(patch_logits.float(), patches, pos_weight=weights)
-        loss = loss + nn.functional.binary_cross_entropy_with_logits(slice_logits.float(), shows, pos_weight=weights.sqrt())
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+    parameters = [*backbone.train().parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps, pct_start=0.1)
+    for step in (progress := trange(settings.steps, desc="pretraining on slices", mininterval=10)):
+        drawn = draw(settings.batch_slices, rng)
+        flipped = rng.random() < 0.5
+        slices = disturb(_windowed([samples[i].hu[r : r + 1] for i, r in drawn], flipped), rng)
+        loss = _named(_tokens(backbone, slices), heads, samples, drawn, flipped, weights)
+        _step(loss, optimizer, schedule, parameters)
         progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
         if step % 200 == 199:
-            logger.info("pretraining step %d: loss %.4f", step + 1, loss.item())
+            logger.info("pretraining on slices, step %d: loss %.4f", step + 1, loss.item())
 
 
-def _even(samples: list[Sample]) -> Draw:
-    """Draws slices evenly over studies: `size` pairs (study, slice)."""
-    lengths = np.array([len(sample.slices) for sample in samples])
-
-    def draw(size: int, rng: np.random.Generator) -> np.ndarray:
-        chosen = rng.integers(len(samples), size=size)
-        return np.stack([chosen, rng.integers(lengths[chosen])], axis=1)
-
-    return draw
-
-
-def _half_balanced(samples: list[Sample]) -> Draw:
-    """Draws half of the slices evenly; for each of the others first a finding, then a slice that shows it."""
-    even = _even(samples)
-    showing: list[np.ndarray] = []
-    for lesion in range(FIRST_LESION_ID, CLASSES):
-        pairs = [(i, r) for i, sample in enumerate(samples) for r in np.flatnonzero(sample.shows[:, lesion])]
-        if pairs:
-            showing.append(np.array(pairs))
-
-    def draw(size: int, rng: np.random.Generator) -> np.ndarray:
-        balanced = [showing[c][rng.integers(len(showing[c]))] for c in rng.integers(len(showing), size=size // 2)]
-        return np.concatenate([even(size - size // 2, rng), np.array(balanced)])
-
-    return draw
+def pretrain_on_studies(backbone: NormalisedBackbone, heads: PretrainHeads, samples: list[Sample], settings: PretrainSettings) -> None:
+    """The second phase, in place: the mean CLS token of a study's slices names its findings, and slices and patches are named as before."""
+    torch.manual_seed(settings.seed + 1)
+    rng = np.random.default_rng(settings.seed + 1)
+    weights = _positive_weights(samples)
+    parameters = [*backbone.train().parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.study_learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.study_learning_rate, settings.study_steps, pct_start=0.1)
+    study_loss = MaskedFocalLoss()
+    for step in (progress := trange(settings.study_steps, desc="pretraining on studies", mininterval=10)):
+        chosen = rng.choice(len(samples), settings.batch_studies, replace=False)
+        flipped = rng.random() < 0.5
+        slices = disturb(_windowed([samples[i].hu for i in chosen], flipped), rng)
+        lengths = [len(samples[i].hu) for i in chosen]
+        drawn = np.array([(i, r) for i, length in zip(chosen, lengths, strict=True) for r in range(length)])
+        tokens = _tokens(backbone, slices)
+        studies = torch.stack([part.mean(0) for part in tokens[:, 0].split(lengths)])
+        labels = torch.from_numpy(np.stack([samples[i].labels for i in chosen]))
+        loss = 4 * study_loss(heads.study(studies), labels) + _named(tokens, heads, samples, drawn, flipped, weights)
+        _step(loss, optimizer, schedule, parameters)
+        progress.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+        if step % 50 == 49:
+            logger.info("pretraining on studies, step %d: loss %.4f", step + 1, loss.item())
 
 
 def disturb(slices: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -121,15 +98,54 @@ def disturb(slices: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (slices * gain + offset + torch.randn_like(slices) * float(rng.uniform(0, 0.03))).clamp(0, 1)
 
 
-def _batch(samples: list[Sample], drawn: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    slices = torch.from_numpy(np.stack([samples[i].slices[r] for i, r in drawn])).float() / 255
+class _HalfBalanced:
+    """Draws half of the slices evenly over studies; for each of the others first a finding, then a slice that shows it."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.lengths = np.array([len(sample.hu) for sample in samples])
+        pairs = ([(i, r) for i, sample in enumerate(samples) for r in np.flatnonzero(sample.shows[:, c])] for c in range(CLASSES))
+        self.showing = [np.array(found) for found in list(pairs)[FIRST_LESION_ID:] if found]
+
+    def __call__(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        chosen = rng.integers(len(self.lengths), size=size - size // 2)
+        even = np.stack([chosen, rng.integers(self.lengths[chosen])], axis=1)
+        balanced = [self.showing[c][rng.integers(len(self.showing[c]))] for c in rng.integers(len(self.showing), size=size // 2)]
+        return np.concatenate([even, np.array(balanced)])
+
+
+def _windowed(parts: list[np.ndarray], flipped: bool) -> torch.Tensor:
+    slices = torch.from_numpy(windows(np.concatenate(parts).astype(np.float32)))
+    return slices.flip(-1) if flipped else slices
+
+
+def _tokens(backbone: NormalisedBackbone, slices: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return backbone.tokens(slices).float()
+
+
+def _named(
+    tokens: torch.Tensor, heads: PretrainHeads, samples: list[Sample], drawn: np.ndarray, flipped: bool, weights: torch.Tensor
+) -> torch.Tensor:
+    """Cross entropy of what patches and slices (N, 1 + P, d) are said to show against what they show."""
     patches = torch.from_numpy(np.stack([samples[i].patches[r] for i, r in drawn])).float()
+    if flipped:
+        patches = patches.unflatten(1, GRID).flip(2).flatten(1, 2)
     shows = torch.from_numpy(np.stack([samples[i].shows[r] for i, r in drawn])).float()
-    if rng.random() < 0.5:
-        slices = slices.flip(-1)
-        grid = (SPEC.input_px[0] // PATCH_PX, SPEC.input_px[1] // PATCH_PX)
-        patches = patches.unflatten(1, grid).flip(2).flatten(1, 2)
-    return disturb(slices, rng), patches, shows
+    loss = nn.functional.binary_cross_entropy_with_logits(heads.patch(tokens[:, 1:]), patches, pos_weight=weights)
+    return loss + nn.functional.binary_cross_entropy_with_logits(heads.slice(tokens[:, 0]), shows, pos_weight=weights.sqrt())
+
+
+def _step(
+    loss: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    parameters: list[nn.Parameter],
+) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    schedule.step()
 
 
 def _positive_weights(samples: list[Sample], limit: float = 30.0) -> torch.Tensor:

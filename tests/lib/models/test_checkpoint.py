@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from headct_molre.errors import ModelUnavailable, NotFound
 from headct_molre.models import checkpoint
 from headct_molre.models.backbones import backbone_spec
+from headct_molre.models.backbones.demo import INPUT_PX
 from small_backbones import small_backbones, use_small_backbones
 from trained_versions import install_backbone, install_version
 
@@ -26,7 +27,7 @@ def test_a_loaded_version_answers_as_the_one_that_was_saved(installed):
     _, trained, card = installed
     loaded, loaded_card, _ = checkpoint.load_classifier("demo")
     assert loaded_card == card
-    slices = torch.rand(1, 3, 3, 112, 96)
+    slices = torch.rand(1, 3, 3, *INPUT_PX)
     with torch.no_grad():
         torch.testing.assert_close(loaded(slices).logits, trained(slices).logits, atol=1e-4, rtol=1e-4)
 
@@ -92,8 +93,8 @@ def test_a_version_cannot_replace_the_frozen_backbone(installed):
 
 def test_the_input_has_the_size_that_the_version_was_trained_with(installed):
     folder, trained, card = installed
-    assert checkpoint.load_classifier("demo")[0].input_px == (112, 96)
-    changed = card.model_copy(update={"version": "8", "hyperparameters": {**card.hyperparameters, "input_width_px": 112}})
+    assert checkpoint.load_classifier("demo")[0].input_px == INPUT_PX
+    changed = card.model_copy(update={"version": "8", "hyperparameters": {**card.hyperparameters, "input_width_px": 208}})
     checkpoint.write_version(folder, changed, trained.trainable_state())
     checkpoint.set_champion(folder, "8")
     with pytest.raises(ModelUnavailable, match="pos_embed"):  # the demo's position embeddings fit one size only

@@ -3,6 +3,7 @@
 import torch
 
 from headct_molre.models.backbones import backbone_spec
+from headct_molre.models.backbones.demo import INPUT_PX
 from headct_molre.models.backbones.spec import NormalisedBackbone
 from headct_molre.models.classifier import HeadCTClassifier, adapted_classifier
 
@@ -20,7 +21,7 @@ def test_stored_state_holds_everything_but_the_frozen_backbone():
 def test_an_unlabelled_finding_stays_at_zero_and_never_at_random():
     classifier = HeadCTClassifier(NormalisedBackbone(SPEC), SPEC, 75)
     with torch.no_grad():
-        assert classifier(torch.rand(1, 3, 3, 112, 96)).logits.abs().max() == 0
+        assert classifier(torch.rand(1, 3, 3, *INPUT_PX)).logits.abs().max() == 0
 
 
 def test_evidence_is_exact_with_the_gated_pooling_too():
@@ -28,7 +29,7 @@ def test_evidence_is_exact_with_the_gated_pooling_too():
     classifier = adapted_classifier(NormalisedBackbone(SPEC), SPEC, 75, pooling="gated").eval()
     torch.nn.init.normal_(classifier.head.weight)
     with torch.no_grad():
-        output = classifier(torch.rand(2, 6, 3, 112, 96))
+        output = classifier(torch.rand(2, 6, 3, *INPUT_PX))
     assert output.logits.std() > 0.1
     torch.testing.assert_close(output.evidence.sum(-1) + output.bias, output.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(output.attention.sum(-1), torch.ones(2))

@@ -46,6 +46,7 @@ WITHOUT_LESION = ("midline_shift", "cerebral_atrophy", "ventricular_enlargement"
 LESION_ID = {key: FIRST_LESION_ID + i for i, key in enumerate(DRAWABLE)}
 
 # Prevalence in a cohort of phantoms: far above any hospital's, so that a small cohort has enough positives of each.
+PARENT = "intraparenchymal_hemorrhage"
 HEMORRHAGE_SITES = {
     "basal_ganglia_hemorrhage": (25.0, 5.0, 3.0),
     "thalamic_hemorrhage": (12.0, -12.0, 5.0),
@@ -53,7 +54,7 @@ HEMORRHAGE_SITES = {
     "cerebellar_hemorrhage": (22.0, -52.0, -40.0),
 }
 PREVALENCE = {
-    "intraparenchymal_hemorrhage": 0.24,
+    PARENT: 0.24,
     "intraventricular_hemorrhage": 0.11,
     "subarachnoid_hemorrhage": 0.12,
     "subdural_hematoma": 0.12,
@@ -87,7 +88,7 @@ def sample_findings(rng: np.random.Generator) -> set[str]:
     if rng.random() < NORMAL_SHARE:
         return set()
     keys = {key for key, prevalence in PREVALENCE.items() if rng.random() < prevalence}
-    if "intraparenchymal_hemorrhage" in keys:
+    if PARENT in keys:
         keys.add(str(rng.choice(list(HEMORRHAGE_SITES))))
     if "hydrocephalus" in keys:
         keys.discard("cerebral_atrophy")

@@ -11,7 +11,17 @@ from scipy.spatial.transform import Rotation
 from ...imaging.volume import Volume
 from .anatomy import AIR, Head, paint_brain, paint_head, sample_head
 from .contrast import Contrast, paint_contrast
-from .lesions import DRAWABLE, FIRST_LESION_ID, LESION_ID, WITHOUT_LESION, implied_findings, reshape_head, sample_findings
+from .lesions import (
+    DRAWABLE,
+    FIRST_LESION_ID,
+    HEMORRHAGE_SITES,
+    LESION_ID,
+    PARENT,
+    WITHOUT_LESION,
+    implied_findings,
+    reshape_head,
+    sample_findings,
+)
 from .painters import paint_brain_findings, paint_head_findings
 from .shapes import Canvas
 from .surroundings import Surroundings, paint_surroundings
@@ -49,8 +59,9 @@ class Phantom:
         """Findings that were planted and are not in the picture: outside the scanned field, or covered by another lesion."""
         voxel_mm3 = abs(float(np.linalg.det(self.volume.affine[:3, :3])))
         volume_mm3 = np.bincount(self.tissue.ravel(), minlength=FIRST_LESION_ID + len(DRAWABLE)) * voxel_mm3
-        lesions = self.planted - set(WITHOUT_LESION)
-        return frozenset(key for key in lesions if volume_mm3[LESION_ID[key]] < VISIBLE_MM3)
+        visible = {key for key in DRAWABLE if volume_mm3[LESION_ID[key]] >= VISIBLE_MM3} | set(WITHOUT_LESION)
+        visible |= {PARENT for key in HEMORRHAGE_SITES if key in visible}  # drawn as the lesion of its site
+        return frozenset(self.planted - visible)
 
     @property
     def states(self) -> dict[str, str]:
