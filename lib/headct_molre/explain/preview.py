@@ -37,8 +37,11 @@ def preview(heat_map: HeatMap) -> bytes:
     low, high = VIEWING_WINDOWS_HU[name]
     grey = np.clip((hu - low) / (high - low), 0, 1)
     height, width = (side * SCALE for side in hu.shape[1:])
-    total_width = max(len(shown) * (width + GAP_PX) + 2 * MARGIN_PX + 70, 1100)
-    total_height = HEAD_PX + 2 * (height + GAP_PX) + FOOT_PX
+    # Few slices stand beside their maps, more above them.
+    right, down = (width + GAP_PX, 0) if len(shown) <= 2 else (0, height + GAP_PX)
+    pitch = width + GAP_PX + right
+    total_width = max(len(shown) * pitch + 2 * MARGIN_PX + 70, 1100)
+    total_height = HEAD_PX + height + down + FOOT_PX
     figure = Figure(figsize=(total_width / 72, total_height / 72), dpi=72, facecolor="black")
     FigureCanvasAgg(figure)
 
@@ -50,24 +53,27 @@ def preview(heat_map: HeatMap) -> bytes:
 
     with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
         write(f"{finding(heat_map.finding).display_name}: where the model looked", MARGIN_PX, 12, WHITE, 24, weight="bold")
-        for number, line in enumerate(_lines(heat_map, name, total_width)):
-            write(line, MARGIN_PX, 48 + 20 * number, WHITE if number else AMBER, 14)
+        notes = _notes(heat_map, total_width)
+        for number, line in enumerate(notes):
+            write(line, MARGIN_PX, 48 + 20 * number, AMBER, 14)
+        about = f"{heat_map.summary}; {name} window, {low:.0f} to {high:.0f} HU"
+        write(about, MARGIN_PX, 48 + 20 * len(notes), WHITE, 14)
         for number in range(len(shown)):
-            x = MARGIN_PX + number * (width + GAP_PX)
+            x = MARGIN_PX + number * pitch
             centre = heat_map.prepared.slice_centres_ras[shown[number], 2]
-            for row, with_map in enumerate((False, True)):
-                panel = axes(x, HEAD_PX + row * (height + GAP_PX), width, height)
+            for with_map in (False, True):
+                panel = axes(x + with_map * right, HEAD_PX + with_map * down, width, height)
                 panel.imshow(grey[number], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                 if with_map:
                     alpha = OPACITY * values[number] ** 0.7  # the scan is seen through what is faint, and the faint a little still
                     panel.imshow(values[number], cmap=COLOURS, vmin=0, vmax=1, alpha=alpha, interpolation="nearest")
                 panel.set_axis_off()
             write(f"slice {shown[number]}, S {centre:.0f} mm".replace("-", "\u2212"), x + 4, HEAD_PX + 4, WHITE, 13)
-        for row in range(2):
-            middle = HEAD_PX + row * (height + GAP_PX) + height / 2
-            write("R", MARGIN_PX + 3, middle, AMBER, 15, va="center")
-            write("L", MARGIN_PX + width - 3, middle, AMBER, 15, va="center", ha="right")
-        bar = axes(MARGIN_PX + len(shown) * (width + GAP_PX) + 14, HEAD_PX + height + GAP_PX, BAR_PX, height)
+        for with_map in (False, True):
+            x, middle = MARGIN_PX + with_map * right, HEAD_PX + with_map * down + height / 2
+            write("R", x + 3, middle, AMBER, 15, va="center")
+            write("L", x + width - 3, middle, AMBER, 15, va="center", ha="right")
+        bar = axes(MARGIN_PX + len(shown) * pitch + 14, HEAD_PX + down, BAR_PX, height)
         scale = figure.colorbar(matplotlib.cm.ScalarMappable(Normalize(0, 1), COLOURS), cax=bar, ticks=(0, 0.5, 1))
         scale.ax.tick_params(colors=WHITE, labelsize=12)
         write(f"{CAPTION} {NOTICE}", MARGIN_PX, total_height - FOOT_PX + 12, WHITE, 15)
@@ -85,10 +91,7 @@ def _drawn(heat_map: HeatMap) -> np.ndarray:
     return heat_map.slices[np.linspace(0, len(heat_map.slices) - 1, MOST_COLUMNS).round().astype(int)]
 
 
-def _lines(heat_map: HeatMap, window: str, total_width: int) -> list[str]:
-    """What the map is, at most three lines."""
-    low, high = VIEWING_WINDOWS_HU[window]
-    demo = "DEMO MODEL: it means nothing on a patient's scan. " if heat_map.demo else ""
-    text = f"{demo}{heat_map.note or ''}".strip()
-    lines = textwrap.wrap(text, total_width // 8)[:2] if text else []
-    return [*lines, f"{heat_map.summary}; {window} window, {low:.0f} to {high:.0f} HU"]
+def _notes(heat_map: HeatMap, total_width: int) -> list[str]:
+    """What has to be said first, in at most two lines."""
+    demo = "DEMO MODEL: its map means nothing on a patient's scan. " if heat_map.demo else ""
+    return textwrap.wrap(f"{demo}{heat_map.note or ''}", total_width // 8)[:2]

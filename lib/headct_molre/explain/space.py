@@ -12,8 +12,9 @@ from .head import filled
 def on_scan(values: np.ndarray, prepared: Prepared, volume: Volume) -> np.ndarray:
     """Values (S, H, W) on the grid of `prepared` -> (slice, row, column) float32 on the scan's own, 0 where it shows no head.
 
-    A voxel of the scan takes the value of the model voxel in which its centre lies. Nothing is interpolated: a smooth map would look
-    finer than it is. The scan's affine may be sheared.
+    A voxel of the scan takes the value of the model voxel in which its centre lies; where the scan's slices are thicker than the model's,
+    the largest along its thickness, so that no slice of the map is lost between two of the scan. Nothing is interpolated: a smooth map
+    would look finer than it is. The scan's affine may be sheared.
     """
     model_from_scan = np.linalg.inv(prepared.model_to_ras) @ volume.affine
     shown = np.flatnonzero(values.any((1, 2)))
@@ -22,13 +23,18 @@ def on_scan(values: np.ndarray, prepared: Prepared, volume: Volume) -> np.ndarra
         return result
     row, column = np.meshgrid(*(np.arange(side, dtype=np.float64) for side in volume.hu.shape[1:]), indexing="ij")
     in_plane = model_from_scan[:3, 1, None, None] * row + model_from_scan[:3, 2, None, None] * column
+    layers = int(np.ceil(abs(model_from_scan[0, 0]) - 0.01))
     for number, section in enumerate(volume.hu):
-        place = in_plane + (model_from_scan[:3, 0] * number + model_from_scan[:3, 3])[:, None, None]
-        if place[0].max() < shown[0] - 0.5 or place[0].min() > shown[-1] + 0.5:
-            continue
-        index = np.floor(place + 0.5).astype(int)
-        inside = ((index >= 0) & (index < np.array(values.shape)[:, None, None])).all(0) & filled(section[None] > BODY_HU)[0]
-        result[number, inside] = values[tuple(index[:, inside])]
+        for layer in range(max(layers, 1)):
+            height = number + (layer + 0.5) / max(layers, 1) - 0.5
+            place = in_plane + (model_from_scan[:3, 0] * height + model_from_scan[:3, 3])[:, None, None]
+            if place[0].max() < shown[0] - 0.5 or place[0].min() > shown[-1] + 0.5:
+                continue
+            index = np.floor(place + 0.5).astype(int)
+            inside = ((index >= 0) & (index < np.array(values.shape)[:, None, None])).all(0)
+            result[number, inside] = np.maximum(result[number, inside], values[tuple(index[:, inside])])
+        if result[number].any():
+            result[number, ~filled(section[None] > BODY_HU)[0]] = 0
     return result
 
 
