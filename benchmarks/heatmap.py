@@ -2,7 +2,7 @@
 
     python benchmarks/heatmap.py [--model demo] [--phantoms 100] [--first-seed 3000001] [--methods ...] [--json OUT] [--markdown OUT]
 
-True positives of focal findings alone: planted, and called by the model. Every map is on the slices that `key_slices` chooses, and is judged
+True positives of focal findings alone: planted, and called by the model. A map is on the slices that `key_slices` chooses, and is judged
 on the voxels of the head on those slices:
 
     hit     the hottest 5 % of these voxels hold at least 10 % of the lesion's voxels on these slices
