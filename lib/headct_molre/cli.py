@@ -21,7 +21,7 @@ from .output import check_output, write_whole
 
 if TYPE_CHECKING:
     from .data.prepared_cache import PreparedCache
-    from .schema import Prediction
+    from .schema import ModelCard, Prediction
 
 RESEARCH_USE = "Research software, not a medical device. A finding below its operating point is not ruled out."
 
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", type=Path, help="write the Prediction here; - for standard output")
     predict.add_argument("--device", help="cpu, cuda or cuda:0; chosen by itself if not given")
     predict.add_argument("--engine", help="what runs the backbone: torch-fp32, torch-bf16, openvino-fp32, openvino-bf16; chosen by rule")
+    predict.add_argument("--heatmap", metavar="FINDING", help="where the model looked for this finding (its key), not a lesion outline")
+    predict.add_argument("--heatmap-out", type=Path, metavar="FILE.nii.gz", help="write the heat map here, on the scan's own grid")
+    predict.add_argument("--heatmap-png", type=Path, metavar="FILE", help="draw its slices here")
     predict.add_argument("--no-cache", action="store_true", help="compute again even if this content was classified before")
     predict.add_argument("--top", type=int, default=10, help="how many findings to print")
     predict.set_defaults(run=_predict)
@@ -116,14 +119,52 @@ def _predict(options: argparse.Namespace) -> int:
     cache = None if options.no_cache else PredictionCache(cache_folder() / "predictions")
     prepared = None if options.no_cache else _prepared_cache()
     predictor = Predictor(options.model, options.device, cache, prepared, options.engine)
+    _check_heatmap(options, predictor.card)
     prediction = predictor.predict(options.path, study_id(options.path), options.series)
     if options.json is not None and str(options.json) == "-":
         print(prediction.to_json())
-        return 0
-    if options.json is not None:
-        write_whole(options.json, prediction.to_json().encode())
-    _print_findings(prediction, options.top)
+    else:
+        if options.json is not None:
+            write_whole(options.json, prediction.to_json().encode())
+        _print_findings(prediction, options.top)
+    if options.heatmap is not None:
+        del predictor  # of a large model, one copy at a time is enough
+        _heatmap(options, prediction, prepared)
     return 0
+
+
+def _check_heatmap(options: argparse.Namespace, card: ModelCard) -> None:
+    """Refuse what is wrong with the options of a heat map before any work."""
+    from .explain.heatmap import check_finding
+    from .explain.nifti_map import check_suffix
+
+    outputs = {"heatmap-out": options.heatmap_out, "heatmap-png": options.heatmap_png}
+    if (options.heatmap is None) != (not any(outputs.values())):
+        message = "A heat map takes --heatmap FINDING with --heatmap-out FILE.nii.gz, --heatmap-png FILE or both."
+        raise InvalidRequest("invalid_argument", message, field="heatmap")
+    if options.heatmap is None:
+        return
+    check_finding(options.heatmap, card)
+    for option, path in outputs.items():
+        if path is not None:
+            check_output(path, option)
+    if options.heatmap_out is not None:
+        check_suffix(options.heatmap_out)
+
+
+def _heatmap(options: argparse.Namespace, prediction: Prediction, prepared: PreparedCache | None) -> None:
+    from .explain import explain
+    from .explain.nifti_map import heat_map_file
+    from .explain.preview import preview
+
+    heat_map = explain(options.path, prediction, options.heatmap, options.series, prepared)
+    if options.heatmap_out is not None:
+        write_whole(options.heatmap_out, heat_map_file(heat_map, options.path, options.series, options.heatmap_out))
+    if options.heatmap_png is not None:
+        write_whole(options.heatmap_png, preview(heat_map))
+    # Standard output may hold the Prediction.
+    for line in heat_map.lines:
+        print(line, file=sys.stderr if str(options.json) == "-" else sys.stdout)
 
 
 def _look(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -122,6 +123,12 @@ def test_models_prints_the_counts_beside_the_papers_and_the_licence(capsys):
         (["phantom", __file__], "test_cli.py"),
         (["predict", __file__, "--json", "nowhere/out.json"], "--json"),
         (["look", __file__, "--png", "nowhere/out.png"], "--png"),
+        (["predict", __file__, "--heatmap", "epidural_hematoma"], "--heatmap-out"),
+        (["predict", __file__, "--heatmap-png", "out.png"], "--heatmap FINDING"),
+        (["predict", __file__, "--heatmap", "epidural_hematom", "--heatmap-png", "out.png"], "Did you mean epidural_hematoma"),
+        (["predict", __file__, "--heatmap", "brainstem_hemorrhage", "--heatmap-png", "out.png"], "does not assess"),
+        (["predict", __file__, "--heatmap", "epidural_hematoma", "--heatmap-out", "out.png"], ".nii.gz"),
+        (["predict", __file__, "--heatmap", "epidural_hematoma", "--heatmap-out", "nowhere/out.nii.gz"], "--heatmap-out"),
         (["look", "nowhere.nii.gz", "--png", "out.png"], "path"),
         (["predict", __file__, "--device", "tpu9000"], "device"),
         (["serve", "--studies", __file__], "test_cli.py"),
@@ -131,3 +138,30 @@ def test_models_prints_the_counts_beside_the_papers_and_the_licence(capsys):
 def test_wrong_arguments_are_refused(arguments, word, capsys):
     assert main(arguments) == 2
     assert word in capsys.readouterr().err
+
+
+def test_a_heat_map_lies_over_the_scan_and_is_drawn(tmp_path, capsys):
+    path = tmp_path / "miller-1961.nii.gz"
+    write_study(make_phantom(4_000_011, 128), path)
+    arguments = ["predict", str(path), "--heatmap", "epidural_hematoma", "--device", "cpu"]
+    files = ["--heatmap-out", str(tmp_path / "map.nii.gz"), "--heatmap-png", str(tmp_path / "map.png")]
+    assert main([*arguments, *files]) == 0
+    assert "not a lesion outline" in capsys.readouterr().out
+    image, source = nib.load(tmp_path / "map.nii.gz"), nib.load(path)
+    assert image.shape == source.shape
+    np.testing.assert_array_equal(image.affine, source.affine)
+    values = image.get_fdata()
+    assert (values.min(), values.max()) == (0, 1)
+    assert not values[:8, :8].any()  # air around the head
+    assert b"miller" not in (tmp_path / "map.nii.gz").read_bytes() + (tmp_path / "map.png").read_bytes()
+    assert sorted(item.name for item in tmp_path.iterdir() if item.is_file()) == ["map.nii.gz", "map.png", path.name]
+
+
+def test_without_evidence_the_prediction_is_printed_and_no_map_is_written(tmp_path, capsys):
+    path = tmp_path / "study.nii.gz"
+    write_study(make_phantom(4_000_011, 128), path)
+    assert main(["predict", str(path), "--heatmap", "sinusitis", "--heatmap-out", str(tmp_path / "map.nii.gz")]) == 2
+    printed = capsys.readouterr()
+    assert "DEMO MODEL" in printed.out
+    assert "[no_evidence]" in printed.err
+    assert not (tmp_path / "map.nii.gz").exists()

@@ -52,7 +52,7 @@ class Block:
 
 def prepared_picture(prepared: Prepared, quality: Quality) -> bytes:
     """PNG of every model slice in the three windows, one pixel for each millimetre, with the gate's report."""
-    rows, columns = _head_box(prepared.hu)
+    rows, columns = head_box(prepared.hu)
     hu = prepared.hu[:, rows, columns]
     names = [str(number) for number in range(len(hu))]
     heights = prepared.slice_centres_ras[:, 2]
@@ -118,7 +118,7 @@ def _facts(quality: Quality) -> list[str]:
     return [",  ".join(part for part in line if part).replace(",  (", " (") for line in lines]
 
 
-def _head_box(hu: np.ndarray) -> tuple[slice, slice]:
+def head_box(hu: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the model grid that show anything, with a little room around them."""
     dense = (hu > BODY_HU).sum(axis=0) > 0
     dense = ndimage.binary_opening(dense, iterations=2)

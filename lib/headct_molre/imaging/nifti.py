@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,12 @@ UNIT_MM = {"meter": 1000.0, "micron": 0.001}
 GZIP_MARK = b"\x1f\x8b"
 
 
+def nifti_header(path: Path) -> nib.Nifti1Header:
+    """The header of a .nii or .nii.gz file, without its extensions. Raises StudyRefused `damaged_file`."""
+    with path.open("rb") as file:
+        return _read_header(_unpacked(file)[0])
+
+
 def read_nifti(path: Path) -> Volume:
     """A .nii or .nii.gz file of one 3D volume, NIfTI-1 or 2; slope and intercept applied, sform before qform.
 
@@ -27,8 +34,7 @@ def read_nifti(path: Path) -> Volume:
     """
     packed = path.stat().st_size
     with path.open("rb") as file:
-        compressed = file.peek(2)[:2] == GZIP_MARK
-        data = unpacked(file, "gzip" if compressed else "raw")
+        data, compressed = _unpacked(file)
         try:
             header = _read_header(data)
             shape, dtype = tuple(int(size) for size in header.get_data_shape()), header.get_data_dtype()
@@ -44,11 +50,17 @@ def read_nifti(path: Path) -> Volume:
             raise StudyRefused("not_a_volume", "The NIfTI file holds colours or complex numbers, not Hounsfield units. Send the CT itself.")
         if len(shape) != 3:
             raise StudyRefused("not_a_volume", f"The NIfTI file has {len(shape)} dimensions; one 3D volume is read. Send one volume.")
-        affine = _affine(header)
+        affine = affine_mm(header)
         _skip(data, offset, int(header["sizeof_hdr"]))
         slope, intercept = (1.0, 0.0) if slope is None else (float(slope), float(intercept))
         canvas = fill_canvas(data, packed if compressed else None, shape, dtype, affine, slope, intercept)
     return canvas.volume({"format": "nifti"})
+
+
+def _unpacked(file: BufferedReader) -> tuple[BinaryIO, bool]:
+    """A stream of the file's own bytes, and whether they are compressed: the mark says so, not the name."""
+    compressed = file.peek(2)[:2] == GZIP_MARK
+    return unpacked(file, "gzip" if compressed else "raw"), compressed
 
 
 def _read_header(data: BinaryIO) -> nib.Nifti1Header:
@@ -65,8 +77,11 @@ def _read_header(data: BinaryIO) -> nib.Nifti1Header:
     return header
 
 
-def _affine(header: nib.Nifti1Header) -> np.ndarray:
-    """Voxel index to RAS mm (4, 4)."""
+def affine_mm(header: nib.Nifti1Header) -> np.ndarray:
+    """Voxel index to RAS mm (4, 4), whatever the file's unit; sform before qform.
+
+    Raises StudyRefused `missing_geometry`, `geometry_invalid` or `geometry_contradiction`.
+    """
     sform, qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
     if not sform and not qform:
         raise StudyRefused("missing_geometry", "The NIfTI file has neither sform nor qform: left and right are unknown. Export it again.")

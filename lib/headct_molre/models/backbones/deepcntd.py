@@ -100,7 +100,8 @@ class DeepCNTDStyle(nn.Module):
 
     def maps(self, volume: torch.Tensor) -> torch.Tensor:
         """Windows (B, C, D, H, W) -> the same with the probabilities of hemorrhages and of regions as further channels."""
-        with torch.no_grad():
+        # In training nothing is kept: the networks are frozen, and so is what they read. Heat maps ask for the gradient in the windows.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and volume.requires_grad):
             probabilities = [network(volume).softmax(1) for network in (self.hemorrhage, self.anatomy)]
         return torch.cat([volume, *probabilities], 1)
 
