@@ -45,7 +45,8 @@ def _dots(panel: Any, name: str, variants: list[dict[str, Any]]) -> None:
         panel.plot(variant["mean"], row, "|", c="black", ms=14)
     panel.set_yticks(range(len(variants)), [variant["title"] for variant in variants], fontsize=8)
     panel.set_ylim(len(variants) - 0.5, -0.5)
-    panel.set_title(f"{name}: macro AUC, a dot for each seed, a line at their mean", fontsize=9)
+    panel.set_title(f"{name}: macro AUC, a dot for each seed, a line at their mean", fontsize=8)
+    panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="x", alpha=0.25)
 
 
@@ -57,7 +58,8 @@ def _differences(panel: Any, variants: list[dict[str, Any]]) -> None:
     panel.axvline(0, c="0.5", lw=1, ls="--")
     panel.set_yticks([])
     panel.set_ylim(len(variants) - 0.5, -0.5)
-    panel.set_title("difference to the baseline, 95 % over patients: seeds, and their mean in black", fontsize=9)
+    panel.set_title("difference to the baseline, 95 %: seeds, and their mean in black", fontsize=8)
+    panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="x", alpha=0.25)
 
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from adapter_backbone import TissueTask, ensure_backbone, use_small_input
 from adapter_plot import draw
 from adapter_results import Choice, markdown, results
@@ -26,10 +27,11 @@ from adapter_variants import Job, Place, cached_variants, finished, image_varian
 
 from headct_molre.cli import guarded
 from headct_molre.data.cache_folder import cache_folder, cache_limit_bytes
-from headct_molre.data.cohort import read_manifest
+from headct_molre.data.cohort import Cohort, read_manifest
 from headct_molre.data.phantom import LABELS_FILE, write_cohort
 from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.errors import InvalidRequest
+from headct_molre.evaluation.cases import MINIMUM_CASES
 from headct_molre.hashing import file_sha256
 from headct_molre.imaging.grid import SLICE_GRID
 from headct_molre.output import write_whole
@@ -125,10 +127,19 @@ def prepared_place(options: argparse.Namespace, home: Path) -> Place:
     sha256 = file_sha256(manifest)
     record = options.work / f"prepared-{sha256[:12]}.json"
     cohort = read_manifest(manifest)
+    refuse_small_test(cohort)
     used = cohort.take([row for row, study in enumerate(cohort.studies) if study.split is not None])
     prepare_cohort(used, PreparedCache(cache_folder() / "prepared", cache_limit_bytes()), SLICE_GRID, options.jobs, record)
     weights = file_sha256(home / "backbones" / "demo.safetensors")
     return Place(manifest, cache_folder(), cache_limit_bytes(), record, home, sha256, weights)
+
+
+def refuse_small_test(cohort: Cohort) -> None:
+    """Raise InvalidRequest where the test split could judge nothing, before hours of training."""
+    truth = cohort.part("test").labels()
+    if not (np.minimum((truth == 1).sum(0), (truth == 0).sum(0)) >= MINIMUM_CASES).any():
+        message = f"No finding has {MINIMUM_CASES} positive and {MINIMUM_CASES} negative studies in the test split. Take a larger cohort."
+        raise InvalidRequest("test_too_small", message, field="cohort")
 
 
 def cached_settings(options: argparse.Namespace) -> dict[str, Any]:
