@@ -83,7 +83,7 @@ HEADS = [
     "parameters that learn",
     "macro AUC",
     "SD over seeds",
-    "difference to the first row (95 %)",
+    "difference to the first (95 %)",
     "better",
     "worse",
     "s a run",
