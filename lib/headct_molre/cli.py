@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | cohort | train | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
 from .cli_train import add_train
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_cohort(commands)
     add_train(commands)
+    add_bench(commands)
 
     phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")
     phantom.add_argument("folder", type=Path)

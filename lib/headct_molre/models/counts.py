@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -34,12 +34,15 @@ class Counts:
         return self.backbone + self.lora + self.molre + self.head
 
 
-def count_parameters(spec: BackboneSpec) -> Counts:
-    """The counts of a backbone with the paper's adapters (LoRA rank 8, six experts of rank 8) and 75 findings."""
+def count_parameters(spec: BackboneSpec, adapters: Mapping[str, int | str] | None = None) -> Counts:
+    """The counts of a backbone with 75 findings and these keyword arguments of `adapted_classifier`.
+
+    Without them with the paper's adapters: LoRA of rank 8, six experts of rank 8.
+    """
     with torch.device("meta"):
         backbone = NormalisedBackbone(spec)
         published = _count(backbone.parameters())
-        classifier = adapted_classifier(backbone, spec, len(finding_keys()))
+        classifier = adapted_classifier(backbone, spec, len(finding_keys()), **(adapters or {}))  # type: ignore[arg-type]
     classifier.freeze_backbone()
     return Counts(
         backbone=published,

@@ -38,6 +38,7 @@ from .config import TrainingConfig
 from .dataset import FeatureDataset, StudyDataset
 from .distributed import Group
 from .features import FeatureCache, embed
+from .finished import RECORD, REFUSED
 from .loop import Data, Logits, Pace, Task, predict_logits, train
 from .losses import MaskedFocalLoss, prevalence_weights
 from .prepared_cohort import PreparedCohort, prepare_cohort
@@ -47,12 +48,15 @@ from .sampling import repeat_factors
 
 logger = logging.getLogger(__name__)
 
-RECORD, CHECKPOINT, LOG, REFUSED, PREPARED = "run.json", "checkpoint.safetensors", "log.csv", "refused.csv", "prepared.json"
+CHECKPOINT, LOG, PREPARED = "checkpoint.safetensors", "log.csv", "prepared.json"
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What does not change the result of a run: where it is written, who works on it, and what it costs an hour."""
+    """What does not change the result of a run: where it is written, who works on it, and what it costs an hour.
+
+    `prepared` is a record of the preparation that several runs on one manifest share; without it each keeps its own.
+    """
 
     manifest: Path
     out: Path
@@ -63,6 +67,7 @@ class RunOptions:
     checkpoint_seconds: float = 120.0
     price_per_hour: float | None = None
     reproduce: str | None = None
+    prepared: Path | None = None
 
 
 def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
@@ -195,11 +200,12 @@ def _open(config: TrainingConfig, options: RunOptions, group: Group, bf16: bool,
 def _prepare(cohort: Cohort, spec: BackboneSpec, options: RunOptions, group: Group) -> PreparedCohort:
     used = cohort.take([row for row, study in enumerate(cohort.studies) if study.split is not None])
     cache = PreparedCache(options.cache / "prepared", options.cache_bytes)
-    path = options.out / PREPARED
+    path = options.prepared or options.out / PREPARED
+    processes = max(options.workers, 1)
     if group.first:
-        prepare_cohort(used, cache, spec.grid, options.workers, path)
+        prepare_cohort(used, cache, spec.grid, processes, path)
     group.wait()
-    prepared = prepare_cohort(used, cache, spec.grid, options.workers, path)
+    prepared = prepare_cohort(used, cache, spec.grid, processes, path)
     if group.first and prepared.refused:
         logger.warning("%d studies were refused and are left out; see %s", len(prepared.refused), REFUSED)
         _write_rows(options.out / REFUSED, [asdict(refusal) for refusal in prepared.refused])
