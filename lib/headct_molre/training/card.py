@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
 
 from ..data.cohort import Cohort
-from ..evaluation.auc import mean_auc
+from ..evaluation.auc import auc_estimate, mean_auc, patient_codes
 from ..evaluation.card_metrics import card_metrics
 from ..evaluation.frozen import fit_frozen
 from ..evaluation.scores import Scores
@@ -51,11 +52,10 @@ def build_card(
     Metrics are of the test split; where there is none, of validation, and the limitations say so.
     """
     frozen = fit_frozen(parts["validation"], scored["validation"])
+    points = better_than_chance(parts["validation"], scored["validation"], frozen.operating_points)
     tested = "test" if len(parts["test"]) else "validation"
     cohort = parts[tested]
-    metrics = card_metrics(
-        cohort.labels(), scored[tested].logits, finding_keys(), frozen.calibration, frozen.operating_points, cohort.patients
-    )
+    metrics = card_metrics(cohort.labels(), scored[tested].logits, finding_keys(), frozen.calibration, points, cohort.patients)
     learned = {key for key, assessed in zip(finding_keys(), np.isfinite(parts["train"].labels()).any(0), strict=True) if assessed}
     metrics = {key: metric for key, metric in metrics.items() if key in learned}
     demo = spec.name == "demo" or any(study.synthetic for study in parts["train"].studies)
@@ -68,19 +68,27 @@ def build_card(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         description=f"{spec.title} with {adapter_name(config, spec)}, trained on {len(parts['train'])} studies.",
         intended_use="Demonstration and testing of the software. Not for any patient." if demo else "Research. Not a medical device.",
-        limitations=_limitations(config, parts, len(frozen.operating_points), tested, demo),
+        limitations=_limitations(config, parts, len(points), tested, demo),
         licence=spec.licence,
         weights_sha256="0" * 64,
         backbone_sha256=backbone_sha256,
         hyperparameters=hyperparameters(config, input_px),
         findings=list(finding_keys()),
         calibration=dict(frozen.calibration),
-        operating_points=dict(frozen.operating_points),
+        operating_points=points,
         cohort={f"{split}_{what}": count for split, part in parts.items() for what, count in _counts(part).items()},
         metrics=metrics,
         mean_auc=mean_auc([metric.auc for metric in metrics.values()]),
         reproduce=reproduce,
     )
+
+
+def better_than_chance(validation: Cohort, scores: Scores, points: Mapping[str, float]) -> dict[str, float]:
+    """The operating points of findings whose AUC on validation is above 0.5 with its whole 95 % interval; no call is made of the others."""
+    truth, codes = validation.labels(), patient_codes(validation.patients)
+    columns = {key: column for column, key in enumerate(finding_keys())}
+    lows = {key: auc_estimate(truth[:, columns[key]], scores.logits[:, columns[key]], codes).low for key in points}
+    return {key: point for key, point in points.items() if (lows[key] or 0.0) > 0.5}
 
 
 def _limitations(config: TrainingConfig, parts: dict[str, Cohort], judged: int, tested: str, demo: bool) -> list[str]:
@@ -91,7 +99,10 @@ def _limitations(config: TrainingConfig, parts: dict[str, Cohort], judged: int, 
             "Trained on synthetic phantoms: on a patient's scan its probabilities mean nothing. It exists to show and test the software."
         )
     if judged < total:
-        found.append(f"{total - judged} of the {total} findings had too few labelled studies: they are marked not estimable.")
+        found.append(
+            f"{total - judged} of the {total} findings had too few labelled studies, or could not be told from chance on validation: "
+            "they are marked not estimable."
+        )
     if config.features == "images" and config.augmentation.enabled and config.augmentation.mirror_share > 0:
         found.append("Mirrored studies are used in training: side is not assessed.")
     if tested == "validation":
