@@ -23,9 +23,14 @@ def test_it_is_marked_demo_and_says_how_it_was_made(card):
 
 def test_held_out_auc_is_stated_for_every_planted_finding(card):
     assert set(REQUIRED) <= set(card.metrics)
-    assert set(card.metrics) == set(card.operating_points) == set(card.calibration)
-    assert all(card.metrics[key].auc is not None and card.metrics[key].positives >= 5 for key in REQUIRED)
-    assert card.mean_auc >= 0.85
+    assert all(metric.auc is not None and metric.positives >= 5 for metric in card.metrics.values())
+    assert card.mean_auc >= 0.90
+
+
+def test_only_findings_that_are_told_from_chance_are_called(card):
+    assert len(card.operating_points) >= 24
+    assert set(card.operating_points) <= set(card.calibration)
+    assert all(card.metrics[key].auc > 0.8 for key in card.operating_points)
 
 
 def test_its_files_are_small_and_have_the_hashes_of_the_card(card):
