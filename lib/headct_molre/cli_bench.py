@@ -39,7 +39,8 @@ def bench(options: argparse.Namespace) -> int:
     from .training.distributed import process_group
     from .training.run import RunOptions
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("headct_molre").setLevel(logging.INFO)
     read_manifest(options.manifest)  # refuses what is wrong with it before any work
     models = None if options.models == "all" else [name.strip() for name in options.models.split(",") if name.strip()]
     plan = plan_bench(

@@ -39,7 +39,8 @@ def train(options: argparse.Namespace) -> int:
 
     if options.workers < 0:
         raise InvalidRequest("invalid_argument", "--workers is a number of processes, 0 or more.", field="workers")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("headct_molre").setLevel(logging.INFO)
     config = load_config(options.model, options.config, options.settings)
     where = RunOptions(
         options.manifest,
