@@ -182,7 +182,7 @@ def located(values: np.ndarray, case: Case, spec: BackboneSpec) -> dict[str, boo
     reach = [1, *(round(PATCH_MM / step) for step in spec.grid.spacing_mm[1:])]
     near = ndimage.maximum_filter(case.lesion, [2 * size + 1 for size in reach])
     return {
-        "hit": overlap > 0 and overlap >= LESION_SHARE * case.lesion.sum(),
+        "hit": bool(overlap > 0 and overlap >= LESION_SHARE * case.lesion.sum()),
         "touch": overlap > 0,
         "peak": bool((near & (values == levels[0])).any()),
     }
@@ -310,7 +310,7 @@ METHODS: dict[str, Method] = {
     "integrated gradients": shipped,
     "occlusion": occlusion,
     "gradient x input": gradient_input,
-    "|gradient x input|": gradient_input_absolute,
+    "abs(gradient x input)": gradient_input_absolute,
     "gradient x tokens": gradient_tokens,
     "random": random_patches,
 }
