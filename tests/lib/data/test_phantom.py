@@ -10,12 +10,19 @@ from headct_molre.data.cohort import read_manifest
 from headct_molre.data.phantom import DRAWABLE, LABELS_FILE, make_phantom, write_cohort
 from headct_molre.data.phantom.anatomy import BONE, CSF, GREY, VENTRICLE, WHITE, sample_head
 from headct_molre.data.phantom.cohort import cohort_seed
-from headct_molre.data.phantom.lesions import HEMORRHAGE_SITES, LESION_ID, implied_findings, reshape_head, sample_findings
+from headct_molre.data.phantom.lesions import (
+    HEMORRHAGE_SITES,
+    LESION_ID,
+    PARENT,
+    WITHOUT_LESION,
+    implied_findings,
+    reshape_head,
+    sample_findings,
+)
 from headct_molre.data.phantom.scanner import Protocol, scan
 from headct_molre.errors import InvalidRequest
 from headct_molre.findings import finding_keys
-from headct_molre.training.phantom_samples import WHOLE_BRAIN
-from headct_molre.training.train_demo import FRESH_SEED, TRAIN_SEED, VALIDATION_SEED
+from headct_molre.training.train_demo import DemoSettings
 from required_findings import REQUIRED
 
 PLAIN = Protocol(np.eye(4), 256, 0.95, 4.0, 0.0, -85.0, 3.0, 0.4, 0.0)
@@ -50,7 +57,7 @@ def test_a_normal_head_has_no_lesion_and_the_size_of_a_brain(normal):
     assert 900 < np.isin(normal.tissue, (GREY, WHITE)).sum() * voxel_ml < 1700
 
 
-@pytest.mark.parametrize("key", sorted(set(DRAWABLE) - set(WHOLE_BRAIN) - {"intraparenchymal_hemorrhage"}))
+@pytest.mark.parametrize("key", sorted(set(DRAWABLE) - set(WITHOUT_LESION) - {PARENT}))
 def test_a_planted_lesion_is_there(key):
     phantom = plant({key})
     lesion = phantom.tissue == LESION_ID[key]
@@ -138,8 +145,12 @@ def test_atrophy_widens_the_sulci(normal):
 
 
 def test_a_users_phantoms_are_not_those_that_made_the_demo_model():
-    own = [first + i for first in (TRAIN_SEED, VALIDATION_SEED, FRESH_SEED) for i in (0, 999_999)]
-    assert cohort_seed(0, 1) > max(own)
+    """But for one seed of a cohort, which the demo's card leads to."""
+    demo = DemoSettings()
+    own = {cohort_seed(demo.cohort_seed, number) for number in (1, demo.cohort_studies)} | {1, demo.pretrain_studies}
+    for seed in (0, 1, demo.cohort_seed - 1, demo.cohort_seed + 1):
+        first, last = cohort_seed(seed, 1), cohort_seed(seed, 999_999)
+        assert not any(first <= one <= last for one in own)
 
 
 def test_a_cohort_is_never_overwritten(tmp_path):
@@ -147,3 +158,22 @@ def test_a_cohort_is_never_overwritten(tmp_path):
     with pytest.raises(InvalidRequest, match="another folder"):
         write_cohort(tmp_path, 1)
     assert (tmp_path / LABELS_FILE).read_text() == "labels of a reader"
+
+
+def test_what_is_not_in_the_picture_is_not_assessed():
+    """Sinuses below the scan's end: the phantom knows of the finding, and the scan does not show it."""
+    seen = {"present": 0, "not_assessed": 0}
+    for seed in range(60):
+        phantom = make_phantom(seed, matrix=64)
+        if "sinusitis" in phantom.planted:
+            seen[phantom.states["sinusitis"]] += 1
+            assert (phantom.states["sinusitis"] == "not_assessed") == ("sinusitis" in phantom.hidden)
+        assert not phantom.hidden & set(WITHOUT_LESION)
+    assert min(seen.values()) > 0
+
+
+def test_a_hemorrhage_is_present_where_its_site_is():
+    for seed in range(40):
+        known = make_phantom(seed, matrix=64).states
+        sites = {known[key] for key in HEMORRHAGE_SITES}
+        assert (known[PARENT] == "present") == ("present" in sites)
