@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from adapter_variants import Job, Place, Variant, finished, job_of
+from adapter_variants import PAPER_EXPERTS, PAPER_RANK, Job, Place, Variant, finished, job_of
 
 from headct_molre.data.cohort import Cohort, read_manifest
 from headct_molre.evaluation.comparison import Comparison, compare
@@ -47,6 +47,7 @@ def results(
             "settings": experiments[name],
             "rates": asdict(choice),
             "variants": [_variant(variant, jobs[variant.name], baseline, test, place, replicates) for variant in variants[name]],
+            "routing": _routing(variants[name], jobs, test, replicates),
         }
     return {
         "backbone": backbone,
@@ -71,12 +72,14 @@ def markdown(document: dict[str, Any]) -> str:
             f"{first['findings']} findings estimable; {experiment['settings']['max_epochs']} epochs, of which validation chooses one. "
             f"Rates x{experiment['rates']['scale']:g} for all variants; validation AUC of the baseline by rate: {rates}.",
             _table(HEADS, [_row(variant) for variant in experiment["variants"]]),
+            *_routing_table(experiment["routing"]),
             "By seed:",
             _table(SEED_HEADS, [row for variant in experiment["variants"] for row in _seed_rows(variant)]),
         ]
     return "\n\n".join(parts) + "\n"
 
 
+PAPER = (PAPER_EXPERTS, PAPER_RANK)
 TITLES = {"images": "From images: LoRA against LoRA + MoLRE", "cached": "On cached features of the frozen backbone"}
 HEADS = [
     "variant",
@@ -92,10 +95,9 @@ SEED_HEADS = ["variant", "seed", "macro AUC", "difference (95 %)", "better", "wo
 
 
 def _variant(variant: Variant, jobs: list[Job], baseline: list[Job], test: Cohort, place: Place, replicates: int) -> dict[str, Any]:
-    accepted = test.take([row for row, study in enumerate(test.studies) if study.study in set(run_scores(jobs[0].folder, "test").studies)])
-    ids = tuple(study.study for study in accepted.studies)
-    truth, patients = accepted.labels(), accepted.patients
-    ours, theirs = ([run_scores(job.folder, "test").of(ids).logits for job in some] for some in (jobs, baseline))
+    judged = _judged(test, jobs[0])
+    ours, theirs = _logits(judged, jobs), _logits(judged, baseline)
+    truth, patients = judged.labels(), judged.patients
     compared = [compare(truth, a, b, patients, finding_keys(), "baseline", replicates) for a, b in zip(ours, theirs, strict=True)]
     macro = [one.macro_auc for one in compared]
     records = [finished(job, place) for job in jobs]
@@ -115,6 +117,34 @@ def _variant(variant: Variant, jobs: list[Job], baseline: list[Job], test: Cohor
             _run(job, record, one, variant.baseline) for job, record, one in zip(jobs, records, compared, strict=True) if record is not None
         ],
     }
+
+
+def _routing(variants: list[Variant], jobs: dict[str, list[Job]], test: Cohort, replicates: int) -> list[dict[str, Any]]:
+    """The paper's MoLRE against every single expert of the experiment: what routing adds to adapting at all."""
+    paper = next(one for one in variants if (one.settings.get("molre_experts"), one.settings.get("molre_rank")) == PAPER)
+    judged = _judged(test, jobs[paper.name][0])
+    ours = _logits(judged, jobs[paper.name])
+    return [
+        {
+            "title": paper.title,
+            "against": one.title,
+            "difference": mean_difference(judged.labels(), ours, _logits(judged, jobs[one.name]), judged.patients, replicates).model_dump(),
+        }
+        for one in variants
+        if one.settings.get("molre_experts") == 1
+    ]
+
+
+def _judged(test: Cohort, job: Job) -> Cohort:
+    """The test studies that a run could use."""
+    scored = set(run_scores(job.folder, "test").studies)
+    return test.take([row for row, study in enumerate(test.studies) if study.study in scored])
+
+
+def _logits(cohort: Cohort, jobs: list[Job]) -> list[np.ndarray]:
+    """Logits (N, 75) of each seed's run."""
+    ids = tuple(study.study for study in cohort.studies)
+    return [run_scores(job.folder, "test").of(ids).logits for job in jobs]
 
 
 def parameters(variant: Variant, record: RunRecord | None) -> dict[str, int]:
@@ -138,6 +168,13 @@ def _run(job: Job, record: RunRecord, one: Comparison, baseline: bool) -> dict[s
         "studies": record.studies,
         "seconds": round(sum(record.seconds.values()), 1),
     }
+
+
+def _routing_table(compared: list[dict[str, Any]]) -> list[str]:
+    if not compared:
+        return []
+    rows = [[one["title"], one["against"], _shown(one["difference"])] for one in compared]
+    return ["Six experts against one:", _table(["variant", "against", "difference (95 %)"], rows)]
 
 
 def _row(variant: dict[str, Any]) -> list[str]:
