@@ -189,7 +189,7 @@ def located(values: np.ndarray, case: Case, spec: BackboneSpec) -> dict[str, boo
 
 
 def faithful(patches: np.ndarray, inside: np.ndarray, probe: Probe, slices: torch.Tensor, spec: BackboneSpec) -> dict[str, float]:
-    """deleted and inserted: shares of the logit's whole fall from the slices as they are to the same blurred."""
+    """deleted and inserted in logits, and the whole fall from the slices as they are to the same blurred."""
     windows = probe.windows[slices]
     blur = blurred(windows, pixels_of(BLUR_MM, windows, spec))
     order = np.flatnonzero(inside)[np.argsort(-patches[inside], kind="stable")]
@@ -201,12 +201,10 @@ def faithful(patches: np.ndarray, inside: np.ndarray, probe: Probe, slices: torc
         return float(together(probe, windows + weight * (blur - windows), slices))
 
     whole, nothing = logit(order[:0]), logit(order)
-    if abs(whole - nothing) < 1e-3:
-        return {"deleted": float("nan"), "inserted": float("nan")}
     counts = [max(int(share * len(order)), 1) for share in DELETED]
     deleted = np.mean([whole - logit(order[:count]) for count in counts])
     inserted = np.mean([logit(order[count:]) - nothing for count in counts])
-    return {"deleted": float(deleted / (whole - nothing)), "inserted": float(inserted / (whole - nothing))}
+    return {"deleted": float(deleted), "inserted": float(inserted), "fall": whole - nothing}
 
 
 def together(probe: Probe, moved: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
@@ -338,7 +336,10 @@ def summary(rows: list[dict[str, Any]], without_map: int) -> dict[str, Any]:
 def means(rows: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
     """Mean of each score over the rows that have it."""
     values = {name: [float(row[name]) for row in rows if name in row] for name in names}
-    return {name: float(np.nanmean(some)) if some else float("nan") for name, some in values.items()}
+    result = {name: float(np.nanmean(some)) if some else float("nan") for name, some in values.items()}
+    if "deleted" in result:  # shares of the mean fall: that of a single study may be next to nothing
+        result |= {name: result[name] / float(np.mean([row["fall"] for row in rows])) for name in ("deleted", "inserted")}
+    return result
 
 
 def markdown(report: dict[str, Any]) -> str:
