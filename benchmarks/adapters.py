@@ -151,7 +151,7 @@ def cached_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def image_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What all variants from images share: the plain picture every time, and a small network that fits whole."""
-    plain = {"augmentation": {"enabled": False}, "chunk_slices": 36, "checkpointing": False}
+    plain = {"augmentation": {"enabled": False}, "chunk_slices": 36, "checkpointing": False, "precision": "auto"}
     return common(options) | epochs(options.image_epochs) | plain
 
 
