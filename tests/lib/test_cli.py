@@ -26,7 +26,7 @@ def test_phantom_then_predict(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "DEMO MODEL" in printed
     assert "not ruled out" in printed
-    assert "45 findings are not assessed" in printed
+    assert "49 findings are not assessed" in printed
     prediction = Prediction.model_validate_json((tmp_path / "out.json").read_text())
     assert prediction.study == "phantom-0001"
     assert len(list((tmp_path / "cache" / "predictions").rglob("*.json"))) == 1

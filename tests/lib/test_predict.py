@@ -62,14 +62,16 @@ def test_evidence_and_bias_sum_to_the_networks_own_logit(phantom, prediction):
 
 
 def test_what_the_model_never_learned_is_not_estimable_and_neither_found_nor_ruled_out(predictor, prediction):
-    learned = set(predictor.card.operating_points)
-    assert 0 < len(learned) < 75
+    called, learned = set(predictor.card.operating_points), set(predictor.card.metrics)
+    assert 0 < len(called) < len(learned) < 75
     for result in prediction.findings:
-        assert result.estimable == (result.key in learned)
+        assert result.estimable == (result.key in called)
         if result.estimable:
             assert result.positive == (result.probability >= result.operating_point)
         else:
-            assert (result.positive, result.operating_point, result.probability) == (None, None, 0.5)
+            assert (result.positive, result.operating_point) == (None, None)
+        if result.key not in learned:
+            assert result.probability == 0.5
 
 
 def test_weights_of_slices_and_experts_sum_to_one(prediction):
