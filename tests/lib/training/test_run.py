@@ -51,7 +51,7 @@ def home(tmp_path, monkeypatch):
 
 
 def options(cohort, cache, out, **more):
-    return RunOptions(cohort, out, cache, 10**10, workers=1, **more)
+    return RunOptions(cohort, out, cache, 10**10, workers=0, **more)
 
 
 def test_from_a_manifest_to_predictions(cohort, cache, home, tmp_path):
