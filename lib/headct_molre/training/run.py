@@ -202,10 +202,10 @@ def _prepare(cohort: Cohort, spec: BackboneSpec, options: RunOptions, group: Gro
     cache = PreparedCache(options.cache / "prepared", options.cache_bytes)
     path = options.prepared or options.out / PREPARED
     processes = max(options.workers, 1)
-    if group.first:
-        prepare_cohort(used, cache, spec.grid, processes, path)
+    prepared = prepare_cohort(used, cache, spec.grid, processes, path) if group.first else None
     group.wait()
-    prepared = prepare_cohort(used, cache, spec.grid, processes, path)
+    if prepared is None:  # another process: the first one's record says where each study lies
+        prepared = prepare_cohort(used, cache, spec.grid, processes, path)
     if group.first and prepared.refused:
         logger.warning("%d studies were refused and are left out; see %s", len(prepared.refused), REFUSED)
         _write_rows(options.out / REFUSED, [asdict(refusal) for refusal in prepared.refused])
