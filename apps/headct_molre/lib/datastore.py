@@ -96,15 +96,15 @@ class HeadCTDatastore(Datastore):
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         self.get_image_uri(image_id)
-        return self._store.study_info(image_id)
+        return self._store.studies.info(image_id)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         self.get_image_uri(image_id)
-        self._store.update_study_info(image_id, checked_info(info))
+        self._store.studies.update_info(image_id, checked_info(info))
 
     def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
         """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._store.note_offer(study, strategy, offer)
+        return self._store.studies.note_offer(study, strategy, offer)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Takes a file into the folder under an id; raises InvalidRequest `study_exists`, since nothing is replaced."""
@@ -116,7 +116,7 @@ class HeadCTDatastore(Datastore):
             # Copied first and then renamed, so that a study is never listed half written.
             part = shutil.copyfile(image_filename, Path(folder) / "part")
             os.replace(part, target)
-        self._store.update_study_info(study, info)
+        self._store.studies.update_info(study, info)
         return study
 
     def remove_image(self, image_id: str) -> None:
@@ -136,7 +136,7 @@ class HeadCTDatastore(Datastore):
         if submission.study != checked_study(study):
             raise InvalidRequest("study_mismatch", "The submission is about another study than the request.", field="study")
         self.get_image_uri(study)
-        return self._store.add_submission(submission)
+        return self._store.submissions.add(submission)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         raise _not_supported("Submissions are append-only; send a new one, which replaces the reader's earlier one.")
@@ -151,7 +151,7 @@ class HeadCTDatastore(Datastore):
         """The derived label {key: state}. Raises NotFound `unknown_label`."""
         if label_tag != DefaultLabelTag.FINAL.value or not self._is_read(label_id):
             raise NotFound("unknown_label", "Nobody has submitted a reading of this study.", field="study")
-        return dict(self._store.label(label_id))
+        return dict(self._store.submissions.label(label_id))
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
         """A file with the derived label, written anew because a label changes with every submission."""
@@ -164,24 +164,26 @@ class HeadCTDatastore(Datastore):
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         self.get_image_uri(label_id)
-        return {"submissions": len(self._store.submissions(label_id))}
+        return {"submissions": len(self._store.submissions.of(label_id))}
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         raise _not_supported("A label is derived from submissions; it carries no notes of its own.")
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Studies with at least one submission."""
-        read = self._store.submission_counts()
+        read = self._store.submissions.counts()
         return [study for study in self.list_images() if study in read]
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Studies that nobody has read yet."""
-        read = self._store.submission_counts()
+        read = self._store.submissions.counts()
         return [study for study in self.list_images() if study not in read]
 
     def datalist(self) -> list[dict[str, Any]]:
         """[{image: path, label: {key: state}}] of the studies that have been read."""
-        return [{"image": self.get_image_uri(study), "label": dict(self._store.label(study))} for study in self.get_labeled_images()]
+        return [
+            {"image": self.get_image_uri(study), "label": dict(self._store.submissions.label(study))} for study in self.get_labeled_images()
+        ]
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         raise _not_supported("The studies are not handed out as an archive; copy the studies folder.")
@@ -190,13 +192,13 @@ class HeadCTDatastore(Datastore):
         """Nothing to do: the folder is read whenever it is listed."""
 
     def status(self) -> dict[str, Any]:
-        studies, read = self.list_images(), self._store.submission_counts()
+        studies, read = self.list_images(), self._store.submissions.counts()
         completed = sum(study in read for study in studies)
         return {"total": len(studies), "completed": completed, "label_tags": {DefaultLabelTag.FINAL.value: completed}}
 
     def json(self) -> dict[str, Any]:
         """{objects: {study: {submissions: count}}}."""
-        read = self._store.submission_counts()
+        read = self._store.submissions.counts()
         return {"name": self.name(), "objects": {study: {"submissions": read.get(study, 0)} for study in self.list_images()}}
 
     def incoming(self) -> tempfile.TemporaryDirectory[str]:
@@ -215,7 +217,7 @@ class HeadCTDatastore(Datastore):
 
     def _is_read(self, study: str) -> bool:
         self.get_image_uri(study)
-        return bool(self._store.submissions(study))
+        return bool(self._store.submissions.of(study))
 
     def _inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)

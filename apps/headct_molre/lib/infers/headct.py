@@ -75,9 +75,9 @@ class HeadCT(InferTask):
             if prediction is None:
                 started = time.monotonic()
                 prediction = self._served_predictor().predict(path, study, series_uid, content)
-                self._store.put_prediction(content, prediction)
+                self._store.predictions.put(content, prediction)
                 if listed:
-                    self._store.set_content(study, content)
+                    self._store.studies.set_content(study, content)
                 seconds = time.monotonic() - started
                 logger.info("study %s by %s %s in %.1f s", hashed(study), self.name, prediction.model.version, seconds)
         return prediction
@@ -88,11 +88,11 @@ class HeadCT(InferTask):
         return None, json.loads(prediction.to_json())
 
     def _stored(self, content: str, study: str, listed: bool) -> Prediction | None:
-        prediction = self._store.get_prediction(content, load_card(self.name))
+        prediction = self._store.predictions.get(content, load_card(self.name))
         if prediction is None:
             return None
         if listed:
-            self._store.set_content(study, content)
+            self._store.studies.set_content(study, content)
         # The same images may have been read under another id, for instance in a session.
         return prediction if prediction.study == study else prediction.model_copy(update={"study": study})
 

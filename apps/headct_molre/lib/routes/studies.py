@@ -29,7 +29,7 @@ def about() -> dict[str, Any]:
 @router.get("/headct/health", tags=["Head CT"], summary="Whether the server works")
 def health() -> dict[str, Any]:
     """{status, version}; answers only when the store answers."""
-    headct_app().store.submission_counts()
+    headct_app().store.submissions.counts()
     return {"status": "ok", "version": __version__}
 
 
@@ -42,7 +42,7 @@ def taxonomy() -> list[dict[str, Any]]:
 @router.get("/headct/studies", tags=["Head CT"], summary="All studies")
 def studies() -> list[dict[str, Any]]:
     """[{study, submissions: count}], sorted by id."""
-    counts = headct_app().store.submission_counts()
+    counts = headct_app().store.submissions.counts()
     return [{"study": study, "submissions": counts.get(study, 0)} for study in headct_app().datastore().list_images()]
 
 
@@ -51,7 +51,7 @@ def study(study: str) -> dict[str, Any]:
     """{study, format, submissions: count}."""
     path = Path(headct_app().datastore().get_image_uri(study))
     kind = "dicom" if path.is_dir() else FORMATS[study_suffix(path.name) or ""]
-    return {"study": study, "format": kind, "submissions": len(headct_app().store.submissions(study))}
+    return {"study": study, "format": kind, "submissions": len(headct_app().store.submissions.of(study))}
 
 
 @router.put("/datastore/image/info", tags=["Datastore"], summary="Add notes to a study")

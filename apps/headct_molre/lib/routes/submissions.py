@@ -37,14 +37,14 @@ def add_submission(submission: Submission) -> dict[str, Any]:
 def submissions(study: str) -> list[SubmissionRecord]:
     """In the order of their arrival, each with the probabilities that its reader saw."""
     headct_app().datastore().get_image_uri(study)
-    return headct_app().store.submissions(study)
+    return headct_app().store.submissions.of(study)
 
 
 @router.get("/headct/studies/{study}/label", tags=["Head CT"], summary="The label that follows from the submissions")
 def label(study: str) -> dict[str, Any]:
     """{study, findings {key: state}}; a finding that nobody assessed is not in it."""
     headct_app().datastore().get_image_uri(study)
-    return {"study": study, "findings": headct_app().store.label(study)}
+    return {"study": study, "findings": headct_app().store.submissions.label(study)}
 
 
 def _submission(document: bytes) -> Submission:

@@ -1,0 +1,14 @@
+"""The study store: which studies there are, who reads them, what readers submitted, what models predicted, and the server's jobs.
+
+One database (SQLite in WAL mode, or PostgreSQL by URL), opened as `StudyStore(url)`; one part for each concern. Submissions are
+append-only: a correction is a new submission, nothing is ever overwritten, and a label is derived on demand (`labels`).
+"""
+
+from .labels import derive_label
+from .predictions import Predictions
+from .store import StudyStore
+from .studies import Studies, StudyImages
+from .submissions import SubmissionRecord, Submissions
+from .url import sqlite_url
+
+__all__ = ["Predictions", "Studies", "StudyImages", "StudyStore", "SubmissionRecord", "Submissions", "derive_label", "sqlite_url"]

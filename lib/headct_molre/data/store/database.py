@@ -1,0 +1,73 @@
+"""The connection to the store: durable SQLite or PostgreSQL, with transactions that report faults in the server's words.
+
+SQLite runs in WAL mode and its commits are flushed to disk (synchronous=FULL), so that what was acknowledged survives a killed
+process and a power cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from .faults import translated
+from .url import parsed_url
+
+LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
+
+
+class Database:
+    """An engine and its two kinds of transactions; safe to share between threads, and several processes may open one store."""
+
+    def __init__(self, url: str, lock_wait_s: float = LOCK_WAIT_S) -> None:
+        """Connects when it is first needed. Raises InvalidRequest `invalid_store_url`."""
+        self.url = parsed_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = self._sqlite_engine(lock_wait_s) if self.is_sqlite else self._postgres_engine(lock_wait_s)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that changes nothing. Raises StoreUnavailable."""
+        with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that no other write interleaves with; on return it is on disk. Raises StoreUnavailable.
+
+        SQLite by itself locks at the first write, and by then another process may have changed what was read before it. In
+        PostgreSQL, rows that are read to be changed are locked by `with_for_update`.
+        """
+        with translated(), self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    def close(self) -> None:
+        """Closes the connections; the database cannot be used afterwards."""
+        self.engine.dispose()
+
+    def _sqlite_engine(self, lock_wait_s: float) -> Engine:
+        assert self.url.database is not None
+        engine = create_engine(self.url, pool_size=16, max_overflow=16)
+
+        @event.listens_for(engine, "connect")
+        def _durable(connection: Any, _: Any) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+        @event.listens_for(engine, "do_connect")
+        def _folder(*_: Any) -> None:
+            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+
+        return engine
+
+    def _postgres_engine(self, lock_wait_s: float) -> Engine:
+        options = f"-c lock_timeout={round(lock_wait_s * 1000)} -c timezone=UTC"
+        # A connection that the database server closed meanwhile is found out before its use.
+        connecting = {"connect_timeout": 5, "options": options}
+        return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=10, pool_pre_ping=True, connect_args=connecting)

@@ -1,0 +1,28 @@
+"""The store as one object: its database, brought to the newest schema, and one part for each concern."""
+
+from __future__ import annotations
+
+from .database import LOCK_WAIT_S, Database
+from .migrate import migrate
+from .predictions import Predictions
+from .studies import Studies
+from .submissions import Submissions
+
+
+class StudyStore:
+    """Submissions, predictions, studies and their readers in one database; safe to share between threads and processes.
+
+    `readers_per_study` is how many readers a study needs that is registered from now on.
+    """
+
+    def __init__(self, url: str, readers_per_study: int = 1, lock_wait_s: float = LOCK_WAIT_S) -> None:
+        """Opens the database and brings it to the newest schema. Raises InvalidRequest `invalid_store_url`, StoreUnavailable."""
+        self.database = Database(url, lock_wait_s)
+        migrate(self.database)
+        self.studies = Studies(self.database, readers_per_study)
+        self.predictions = Predictions(self.database)
+        self.submissions = Submissions(self.database, self.predictions, readers_per_study)
+
+    def close(self) -> None:
+        """Closes the connections; the store cannot be used afterwards."""
+        self.database.close()
