@@ -1,0 +1,1 @@
+"""What the server needs that is neither MONAI Label nor HTTP: its configuration, and who may do what."""
