@@ -82,7 +82,7 @@ def information(features: np.ndarray, logits_of: Callable[[np.ndarray], np.ndarr
     """Information (n, F) of each label about the head, from features (n, d) of which a share is dropped and the rest scaled up."""
     passes = []
     for _ in range(BALD_PASSES):
-        kept = (rng.random(features.shape[1]) >= BALD_DROPOUT).astype(np.float32) / np.float32(1 - BALD_DROPOUT)
+        kept = np.where(rng.random(features.shape[1]) >= BALD_DROPOUT, np.float32(1 / (1 - BALD_DROPOUT)), np.float32(0))
         # Clipped where float32 rounds to certainty, lest the exponential overflow.
         passes.append(1 / (1 + np.exp(-np.clip(logits_of(features * kept), -30, 30))))
     return np.maximum(entropy(np.mean(passes, axis=0)) - np.mean([entropy(one) for one in passes], axis=0), 0)
