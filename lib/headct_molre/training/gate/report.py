@@ -97,17 +97,17 @@ def _modifications(report: GateReport) -> str:
 def _protocol(report: GateReport) -> str:
     policy = report.policy
     rules = [
-        f"Judged on corrections that were drawn at random, without regard to any score, and that no version learned from; at least "
-        f"{policy.minimum_studies} studies. Uncertain and not assessed are left out.",
-        f"A finding can be judged with at least {policy.minimum_cases} studies with and {policy.minimum_cases} without it, and counts in the "
-        f"mean; at least {policy.minimum_findings} such findings. With {policy.common_positives} of either kind it is judged by itself.",
+        f"Judged on corrections that were drawn at random, without regard to any score, and that no version learned from; at "
+        f"least {policy.minimum_studies} studies. Uncertain and not assessed are left out.",
+        f"A finding can be judged with at least {policy.minimum_cases} studies with and {policy.minimum_cases} without it, and counts in "
+        f"the mean; at least {policy.minimum_findings} such findings. With {policy.common_positives} of either kind it is judged by itself.",
         f"Promoted only if the mean AUC is higher (one-sided, alpha {policy.alpha:g}); the mean over common findings does not lose "
-        f"{policy.margin_common_mean:g}; no common finding is worse by more than {policy.margin_common:g} (Holm); on the source set the mean "
-        f"AUC does not lose {policy.margin_source:g}.",
+        f"{policy.margin_common_mean:g}; no common finding is worse by more than {policy.margin_common:g} (Holm); on the source set the "
+        f"mean AUC does not lose {policy.margin_source:g}.",
         f"Calibration may not grow worse by more than {policy.margin_ece:g} (ECE), {policy.margin_brier:g} (Brier score) and "
         f"{policy.margin_in_the_large:g} (in the large), means over findings.",
-        "Rejected if it is worse on the corrections, on a common finding or on the source set, or if the labels contradict the champion even "
-        "where it is sure. Held in all other cases: the champion goes on serving.",
+        "Rejected if it is worse on the corrections, on a common finding or on the source set, or if the labels contradict the champion "
+        "even where it is sure. Held in all other cases: the champion goes on serving.",
         "What the gate says to promote is promoted at once."
         if policy.decision == "automatic"
         else "A person with the right to do so decides; the gate advises.",
@@ -122,8 +122,15 @@ def _differences(report: GateReport) -> str:
     if report.source is not None:
         shown.append(("Source set", report.source.studies, report.source.difference))
     rows = [
-        [text(name), count(studies), count(one.findings), plain(one.champion_auc), plain(one.candidate_auc), _interval(one)]
-        + [plain(one.smallest_detectable)]
+        [
+            text(name),
+            count(studies),
+            count(one.findings),
+            plain(one.champion_auc),
+            plain(one.candidate_auc),
+            _interval(one),
+            plain(one.smallest_detectable),
+        ]
         for name, studies, one in shown
     ]
     interval = f"Change, {100 * (1 - 2 * report.policy.alpha):.0f} % interval"
