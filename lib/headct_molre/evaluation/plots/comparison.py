@@ -69,7 +69,7 @@ def radar(report: Report) -> Figure:
 
 
 def dumbbell(name: str, comparison: Comparison) -> Figure:
-    """Both AUCs of each compared finding by falling difference; a filled point where Holm's adjustment leaves one. `name` is the model's."""
+    """Both AUCs of each compared finding by falling difference; filled where Holm's adjustment leaves one. `name` is the model's."""
     rows = sorted(comparison.findings, key=lambda one: -(one.difference.value or 0.0))
     height = max(3.0, len(rows) * ROW_INCHES + 1.3)
     with style():

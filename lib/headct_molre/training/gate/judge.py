@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
 from ... import __version__
+from ...evaluation.auc import finding_placements
 from ...evaluation.comparison import compare
+from ...evaluation.delong import Placements
+from ...evaluation.estimate import NotEstimable
 from ...findings import finding_keys
 from ...models.version_diff import diff_cards
 from ...schema import ModelCard
@@ -48,6 +52,7 @@ def judge(
         calibration=judge_calibration(corrections, champion.calibration, candidate.calibration, policy),
         labels=check_labels(corrections, champion.calibration, policy),
         findings=finding_verdicts(placed, corrections, policy),
+        unscored=_unscored(corrections, placed, policy),
     )
     reasons = reasons_of(evidence)
     outcome = outcome_of(reasons)
@@ -80,6 +85,16 @@ def judge(
             policy.margin_common_mean,
         ),
     )
+
+
+def _unscored(held: HeldOut, placed: Sequence[Placements | NotEstimable], policy: GatePolicy) -> list[str]:
+    """Findings that only the champion's scores can be judged in: to be silent on what it is bad at must not help a candidate."""
+    alone = finding_placements(held.truth, held.champion, minimum=policy.minimum_cases)
+    return [
+        key
+        for key, one, both in zip(finding_keys(), alone, placed, strict=True)
+        if isinstance(one, Placements) and isinstance(both, NotEstimable)
+    ]
 
 
 def _sample(held: HeldOut, policy: GatePolicy) -> Sample:

@@ -23,6 +23,7 @@ class Evidence:
     calibration: CalibrationJudgement
     labels: LabelCheck
     findings: list[FindingVerdict]
+    unscored: list[str]  # findings that the champion's scores can be judged in, and the candidate's cannot
 
 
 def outcome_of(reasons: Sequence[Reason]) -> Outcome:
@@ -145,6 +146,10 @@ def _versions(evidence: Evidence) -> Iterator[Reason]:
     lost = list(dict.fromkeys([*evidence.diff.findings_lost, *evidence.diff.called_lost]))
     if lost:
         yield Reason(code="findings_lost", sentence=f"The candidate no longer makes a call of: {_names(lost)}.", weighs="hold")
+
+    if evidence.unscored:
+        sentence = f"The candidate gives no score that could be judged for: {_names(evidence.unscored)}."
+        yield Reason(code="scores_missing", sentence=sentence, weighs="hold")
 
 
 def in_words(difference: Difference) -> str:
