@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 from typing import IO, Annotated, Literal
@@ -86,11 +87,13 @@ def import_version(path: Path) -> ModelCard:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(info.header_offset < 0 for info in archive.infolist()):  # the module would seek there
+                raise zipfile.BadZipFile
             manifest = _read_manifest(archive)
             _check_entries(archive, manifest)
             return _unpack(archive, manifest)
     # The zip module has no error of its own for much of what a damaged file makes it do.
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error) as error:
         raise _invalid(f"{path.name} is damaged or no version file ({type(error).__name__})") from None
 
 
