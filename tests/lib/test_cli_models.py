@@ -35,7 +35,7 @@ def said(capsys, *arguments, status=0):
 
 def test_the_list_of_models_is_as_before(capsys):
     assert "dinov3_base" in said(capsys)
-    assert [row["name"] for row in json.loads(said(capsys, "--json"))][0] == "demo"
+    assert json.loads(said(capsys, "--json"))[0]["name"] == "demo"
 
 
 def test_versions_are_listed_with_what_they_are_served_as(capsys):

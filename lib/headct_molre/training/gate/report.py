@@ -99,8 +99,9 @@ def _protocol(report: GateReport) -> str:
     rules = [
         f"Judged on corrections that were drawn at random, without regard to any score, and that no version learned from; at "
         f"least {policy.minimum_studies} studies. Uncertain and not assessed are left out.",
-        f"A finding can be judged with at least {policy.minimum_cases} studies with and {policy.minimum_cases} without it, and counts in "
-        f"the mean; {policy.minimum_findings} such findings are needed. With {policy.common_positives} of either kind it is judged by itself.",
+        f"A finding can be judged with at least {policy.minimum_cases} studies with and {policy.minimum_cases} without it, and counts "
+        f"in the mean; {policy.minimum_findings} such findings are needed. With {policy.common_positives} of either kind it is judged by "
+        "itself.",
         f"Promoted only if the mean AUC is higher (one-sided, alpha {policy.alpha:g}); the mean over common findings does not lose "
         f"{policy.margin_common_mean:g}; no common finding is worse by more than {policy.margin_common:g} (Holm); on the source set the "
         f"mean AUC does not lose {policy.margin_source:g}.",
