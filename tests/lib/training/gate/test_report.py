@@ -2,6 +2,8 @@
 
 import json
 import re
+from html.parser import HTMLParser
+from typing import ClassVar
 
 import pytest
 
@@ -44,6 +46,26 @@ def test_both_files_are_written_whole(report, tmp_path):
 def test_the_headings_are_those_of_a_change_control_plan(page):
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == ["Description of Modifications", "Modification Protocol", "Impact Assessment"]
+
+
+def test_every_element_is_closed_in_its_order(page):
+    class Page(HTMLParser):
+        open: ClassVar[list[str]] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta", "path", "use"):
+                self.open.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            pass
+
+        def handle_endtag(self, tag):
+            if tag not in ("meta", "path", "use"):
+                assert self.open.pop() == tag
+
+    parsed = Page()
+    parsed.feed(page)
+    assert parsed.open == []
 
 
 def test_the_page_needs_no_network(page):
