@@ -8,18 +8,6 @@ from ..errors import HeadCTError
 from ..readers import Role, allows
 
 
-class Unauthenticated(HeadCTError):
-    """No token, or one that proves nothing; the message says how to get a good one."""
-
-    status = 401
-
-    def __init__(self, message: str) -> None:
-        super().__init__("unauthenticated", message)
-
-    def __reduce__(self) -> tuple[type[Unauthenticated], tuple[str]]:  # type: ignore[override]
-        return type(self), (self.message,)
-
-
 @dataclass(frozen=True)
 class Principal:
     """A reader and what they may do; `token_id` of a token of ours, or `subject` at the OpenID Connect issuer."""
@@ -32,5 +20,14 @@ class Principal:
     def require(self, least: Role) -> None:
         """Raises HeadCTError `forbidden` when the role is below `least`."""
         if not allows(self.role, least):
-            message = f"This needs the role {least}, and yours is {self.role}. Ask the administrator of this server for it."
-            raise HeadCTError("forbidden", message, status=403)
+            raise forbidden(f"This needs the role {least}, and yours is {self.role}.")
+
+
+def forbidden(reason: str) -> HeadCTError:
+    """The refusal of a reader who is known and may not do this."""
+    return HeadCTError("forbidden", f"{reason} Ask the administrator of this server for the role.", status=403)
+
+
+def unauthenticated(reason: str) -> HeadCTError:
+    """The refusal of a request that does not prove who makes it; the reason says how it can."""
+    return HeadCTError("unauthenticated", reason, status=401)

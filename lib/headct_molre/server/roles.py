@@ -106,4 +106,4 @@ def least_role(method: str, path: str) -> Role | None:
 def _matches(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
     if pattern[-1] == "**":
         pattern, parts = pattern[:-1], parts[: len(pattern) - 1]
-    return len(pattern) == len(parts) and all(part and want == "*" or want == part for want, part in zip(pattern, parts, strict=True))
+    return len(pattern) == len(parts) and all((want == "*" and part) or want == part for want, part in zip(pattern, parts, strict=True))
