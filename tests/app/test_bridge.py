@@ -125,7 +125,6 @@ def test_an_unexpected_failure_is_answered_without_a_traceback():
 def test_the_log_of_a_failure_holds_no_message(caplog):
     with bridged() as (_, client):
         response = asyncio.run(client().get("/fail"))
-    assert response.json()["request_id"] in caplog.text
     assert "ValueError" in caplog.text
     assert "patient" not in caplog.text
 
