@@ -5,10 +5,9 @@ everything. So they must not be reached but through here, and what `headct_molre
 """
 
 import asyncio
-import hashlib
+import contextvars
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,10 @@ from headct_molre.errors import HeadCTError
 from headct_molre.server.authenticator import Authenticator, by_issuer, by_tokens
 from headct_molre.server.config import ServerConfig
 from headct_molre.server.principal import Principal, unauthenticated
+from headct_molre.server.pseudonym import pseudonym
 from headct_molre.server.roles import least_role
 from lib.errors import error_response
+from lib.logs import event
 
 logger = logging.getLogger("headct_molre.server")
 
@@ -65,7 +66,9 @@ class Authentication:
             token = bearer_token(request.headers.getlist("authorization"))
             principal = authenticator.remembered(token)
             if principal is None:
-                principal = await asyncio.get_running_loop().run_in_executor(self._threads, authenticator.authenticate, token)
+                in_context = contextvars.copy_context().run  # with the id of the request, for the log
+                loop = asyncio.get_running_loop()
+                principal = await loop.run_in_executor(self._threads, in_context, authenticator.authenticate, token)
         except HeadCTError:
             if _is_open(request.scope):
                 return None
@@ -100,27 +103,25 @@ def _is_open(scope: Scope) -> bool:
 
 
 class _Refusals:
-    """Logs who was refused: one line a minute for each address, under a hash that another run of the server does not repeat.
+    """Logs who was refused: one line a minute for each address, under its pseudonym.
 
-    Nothing more is done against guessing: of 256 random bits, nobody guesses one in the age of the universe, and a limit by address
-    would lock out a reading room behind one router.
+    Nothing more is done against guessing: 256 random bits are not guessed in the age of the universe, and a limit by address would
+    lock out a reading room behind one router.
     """
 
     MOST = 1_000
 
     def __init__(self) -> None:
-        self._salt = secrets.token_bytes(16)
         self._seen: dict[str, tuple[float, int]] = {}  # when it was logged, refusals since then
 
     def note(self, scope: Scope) -> None:
-        address = str((scope.get("client") or ("unknown",))[0])
-        name = hashlib.sha256(self._salt + address.encode()).hexdigest()[:10]
-        logged_at, since = self._seen.get(name, (float("-inf"), 0))
+        address = pseudonym(str((scope.get("client") or ("",))[0]))
+        logged_at, since = self._seen.get(address, (float("-inf"), 0))
         now = time.monotonic()
         if now - logged_at < 60:
-            self._seen[name] = logged_at, since + 1
+            self._seen[address] = logged_at, since + 1
             return
-        logger.warning("refused a request without a good token from address %s (%d more since the last line)", name, since)
+        event(logger, logging.WARNING, "refused a request without a good token", address=address, more_since_last_line=since)
         if len(self._seen) >= self.MOST:
             self._seen.clear()
-        self._seen[name] = now, 0
+        self._seen[address] = now, 0

@@ -7,6 +7,7 @@ waits until the client has taken the one before.
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -63,12 +64,17 @@ class ThreadBridge:
         async def inner_send(message: Message) -> None:
             await cross(send(message))
 
-        running = _Running(self._inner, {key: scope[key] for key in _SCOPE & scope.keys()}, inner_receive, inner_send)
+        inner_scope = {key: scope[key] for key in _SCOPE & scope.keys()}
+        running = _Running(self._inner, inner_scope, inner_receive, inner_send)
         try:
-            await outer.run_in_executor(self._pool, running.run)
+            # With the context, and so with the id of the request for its log lines and errors.
+            await outer.run_in_executor(self._pool, contextvars.copy_context().run, running.run)
         except asyncio.CancelledError:
             running.cancel()
             raise
+        finally:
+            if "route" in inner_scope:
+                scope.setdefault("state", {})["route"] = inner_scope["route"].path
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()

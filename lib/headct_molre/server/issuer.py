@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import logging
 import threading
@@ -11,9 +10,9 @@ import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import HeadCTError
+from .issuer_url import checked_url
 
 logger = logging.getLogger("headct_molre.server")
 
@@ -62,23 +61,6 @@ class IssuerKeys:
             return self._failure
         finally:
             self._fetching.release()
-
-
-def checked_url(url: str) -> str:
-    """The URL when it is https, or http on this machine. Raises ValueError."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username is not None:
-        raise ValueError("must be a URL of the form https://host/path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        raise ValueError("must be https: keys that come over http can be replaced on their way")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _fetched_keys(issuer: str) -> dict[str, list[Jwk]]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel
 
 from headct_molre.errors import InvalidRequest
@@ -33,7 +33,6 @@ def authentication(request: Request) -> dict[str, Any]:
 @router.post("/token", summary="Log in with a token")
 def log_in(
     request: Request,
-    response: Response,
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     grant_type: Annotated[str, Form()] = "password",
@@ -47,7 +46,6 @@ def log_in(
     authenticator = _authenticator(request)
     if authenticator is None:
         return AccessToken(access_token=None, token_type=None)
-    response.headers["Cache-Control"] = "no-store"
     if authenticator.authenticate(password).reader != username:
         raise unauthenticated("The token is good, and that of another reader. The user name is the reader's name.")
     return AccessToken(access_token=password, token_type="bearer")

@@ -99,6 +99,11 @@ class Submissions:
         with self._database.reading() as connection:
             return dict(iter(connection.execute(query)))
 
+    def total(self) -> int:
+        """Number of submissions on all studies."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
+
     def label(self, study: str) -> dict[str, State]:
         """The label of a study, derived from its submissions; see `derive_label`."""
         return derive_label(record.submission for record in self.of(study))
