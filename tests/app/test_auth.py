@@ -126,7 +126,12 @@ def test_the_scheme_is_read_in_any_case(call):
 
 
 def test_a_route_that_is_not_listed_reaches_nobody(call, seen):
-    for method, path, status in (("GET", "/nothing", 404), ("PATCH", "/info/", 405), ("OPTIONS", "/info/", 405), ("GET", "/headct//health", 404)):
+    for method, path, status in (
+        ("GET", "/nothing", 404),
+        ("PATCH", "/info/", 405),
+        ("OPTIONS", "/info/", 405),
+        ("GET", "/headct//health", 404),
+    ):
         assert call(method, path, "admin").status_code == status
     assert seen == []
 
