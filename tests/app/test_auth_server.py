@@ -104,13 +104,13 @@ def test_monai_labels_own_client_logs_in_and_works(server, studies, capsys):
 
     client.update_auth(client.auth_token("anna", token))
     assert client.auth_valid_token()
+    session = client.create_session(str(studies / "phantom-0001.nii.gz"))["session_id"]
+    client.get_session(session)
+    client.remove_session(session)
     assert client.info()["datastore"]["total"] == 2
     study = client.next_sample("random", {})["id"]
     assert "demo" in client.info()["models"]  # with the length of the body before, which this client leaves in its headers
     assert client.train_status(check_if_running=True) is False
-    session = client.create_session(str(studies / f"{study}.nii.gz"))["session_id"]
-    client.get_session(session)
-    client.remove_session(session)
     document = {"schema": "headct.submission/1", "submission_id": str(uuid.uuid4()), "study": study, "reader": "anna", "model": None}
     label = studies.parent / "submission.json"
     label.write_text(json.dumps(document | {"findings": {"hydrocephalus": "present"}}))

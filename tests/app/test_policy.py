@@ -5,7 +5,7 @@ import re
 import pytest
 
 from headct_molre.errors import HeadCTError
-from headct_molre.server.roles import OPEN, POLICY, least_role
+from headct_molre.server.roles import least_role
 
 
 def mounted(routes):
