@@ -124,7 +124,7 @@ def test_an_unexpected_failure_is_answered_without_a_traceback():
 
 def test_the_log_of_a_failure_holds_no_message(caplog):
     with bridged() as (_, client):
-        response = asyncio.run(client().get("/fail"))
+        asyncio.run(client().get("/fail"))
     assert "ValueError" in caplog.text
     assert "patient" not in caplog.text
 

@@ -10,7 +10,7 @@ from headct_molre.server.pseudonym import pseudonym
 from headct_molre.server.request_id import REQUEST_ID, request_id_from
 from lib import metrics
 from lib.errors import failure_response
-from lib.logs import event, failure
+from lib.logs import event
 
 logger = logging.getLogger("headct_molre.access")
 
@@ -51,8 +51,7 @@ class Access:
         except Exception as error:
             if exchange.status is None:
                 await failure_response(error)(exchange.scope, exchange.receive, exchange.send)
-            elif exchange.status != 500:  # a 500 was logged by the handler that answered it
-                failure(logger, "the answer broke off", error)
+            # Else the handler of the application has logged it, and the server cuts the connection.
 
 
 class _Exchange:
