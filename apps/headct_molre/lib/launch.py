@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 from h11 import DONE, IDLE, SEND_BODY
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headct_molre.server.config import ServerConfig
@@ -75,11 +76,11 @@ class Protocol(H11Protocol):
             self._timer = None
 
 
-def server(config: ServerConfig) -> Server:
-    """A server of `lib.server:app`; `run(sockets)` runs it."""
+def server(config: ServerConfig, app: str | ASGIApp = "lib.server:app") -> Server:
+    """A server of the application; `run(sockets)` runs it."""
     return Server(
         uvicorn.Config(
-            "lib.server:app",
+            app,
             http=Protocol,
             ws="none",
             log_config=None,
