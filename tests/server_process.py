@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -29,8 +30,10 @@ class Server:
         self.studies, self.log, self.small, self.settings = studies, log, small, settings
         self.port = free_port()
         self.process: subprocess.Popen | None = None
-        scheme = "https" if "tls_key" in settings else "http"
-        self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=settings.get("tls_certificate", True))
+        scheme, verify = "http", True
+        if "tls_certificate" in settings:
+            scheme, verify = "https", ssl.create_default_context(cafile=settings["tls_certificate"])
+        self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=verify)
 
     def start(self) -> None:
         settings = {"studies": str(self.studies), "port": str(self.port), "models": "all", **self.settings}

@@ -10,12 +10,13 @@ from headct_molre.server.pseudonym import pseudonym
 from headct_molre.server.request_id import REQUEST_ID, request_id_from
 from lib import metrics
 from lib.errors import failure_response
-from lib.logs import event, failure
+from lib.logs import event
 
 logger = logging.getLogger("headct_molre.access")
 
 CLIENT_GONE = 499  # as web servers log it; nobody is there to get an answer
 UNMATCHED = "unmatched"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET = ("/headct/health", "/headct/metrics")  # asked every few seconds by machines; logged only where they fail
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -51,8 +52,7 @@ class Access:
         except Exception as error:
             if exchange.status is None:
                 await failure_response(error)(exchange.scope, exchange.receive, exchange.send)
-            elif exchange.status != 500:  # a 500 was logged by the handler that answered it
-                failure(logger, "the answer broke off", error)
+            # Else the handler of the application has logged it, and the server cuts the connection.
 
 
 class _Exchange:
@@ -88,9 +88,11 @@ class _Exchange:
         seconds = time.monotonic() - self._started
         status = CLIENT_GONE if self._gone or self.status is None else self.status
         route = _template(self.scope)
-        metrics.observe_request(route, self.scope["method"], status, seconds)
+        # A client may call its method anything, a patient's name too.
+        method = self.scope["method"] if self.scope["method"] in _METHODS else "OTHER"
+        metrics.observe_request(route, method, status, seconds)
         level = logging.WARNING if status >= 500 else logging.DEBUG if route in _QUIET else logging.INFO
-        fields = {"method": self.scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+        fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
         fields |= {"bytes_in": self._received, "bytes_out": self._sent}
         principal = self.scope["state"].get("principal")  # known where the server has authentication
         if principal is not None:

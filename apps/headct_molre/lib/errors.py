@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from headct_molre.data.store.faults import StoreUnavailable
 from headct_molre.errors import HeadCTError
@@ -39,8 +40,9 @@ def install_error_handlers(app: FastAPI) -> None:
     """Gives an application our error bodies; before its first request."""
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    for known in (HeadCTError, json.JSONDecodeError, UnicodeEncodeError, MemoryError, OSError, MONAILabelException, Exception):
+    for known in (HeadCTError, ClientDisconnect, json.JSONDecodeError, UnicodeEncodeError, MemoryError, OSError, MONAILabelException):
         app.add_exception_handler(known, _answer)
+    app.add_exception_handler(Exception, _answer)
 
 
 def error_response(error: HeadCTError) -> JSONResponse:
@@ -62,6 +64,8 @@ def known_error(error: BaseException | None) -> HeadCTError | None:
         return HeadCTError("invalid_json", message, status=422)
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":  # JSON can hold half a character
         return HeadCTError("invalid_text", "A text of the request is not valid Unicode.", status=422)
+    if isinstance(error, ClientDisconnect):
+        return HeadCTError("client_gone", "The client left before its request was complete.")
     if isinstance(error, MemoryError):
         return HeadCTError("out_of_memory", "The server has not enough memory for this request now; send it again later.", status=503)
     if isinstance(error, OSError) and error.errno in _FULL:

@@ -8,6 +8,7 @@ that went away, is itself a reason.
 """
 
 import asyncio
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from typing import Any, Literal
 from headct_molre.data.store.probe import check_store
 from headct_molre.errors import HeadCTError
 from headct_molre.server.config import server_config
+from lib.logs import failure
+
+logger = logging.getLogger("headct_molre.server")
 
 Status = Literal["starting", "ready", "degraded", "unavailable", "stopping"]
 
@@ -88,8 +92,9 @@ def _result(check: Check, app: Any) -> Reason | None:
         return check(app)
     except HeadCTError as error:
         return Reason(error.code, error.message, blocking=True)
-    except OSError as error:
-        return Reason(check.__name__, f"The system says: {error.strerror}.", blocking=True)
+    except Exception as error:  # health must answer above all when something is wrong that nobody thought of
+        failure(logger, f"the health check {check.__name__} failed", error)
+        return Reason("check_failed", f"The check {check.__name__} failed with {type(error).__name__}.", blocking=True)
 
 
 @health_check

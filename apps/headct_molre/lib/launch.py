@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 from h11 import DONE, IDLE, SEND_BODY
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headct_molre.server.config import ServerConfig
@@ -18,6 +19,7 @@ HEADER_BYTES = 64_000
 HEADER_S = 20.0  # for the first byte of a connection, and for whole headers
 LINGER_S = 10.0  # how long the rest of a body is taken that was refused, so that the client gets to read why
 KEEP_ALIVE_S = 20
+GOODBYE_S = 0.5
 CONNECTIONS = 512  # more than requests: a connection between two requests costs little, but not nothing
 
 
@@ -54,6 +56,17 @@ class Protocol(H11Protocol):
         self._keep()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Cuts the connection once it is idle: under TLS, a polite end waits half a minute for a client that does not listen."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(GOODBYE_S, self.transport.abort)
+        else:
+            self.loop.call_later(GOODBYE_S, self._leave)
+
     def send_400_response(self, msg: str) -> None:
         """Called while h11's exception is handled; the sentence is ours, the request has no other."""
         status = getattr(sys.exc_info()[1], "error_status_hint", 400)
@@ -67,7 +80,7 @@ class Protocol(H11Protocol):
         self.transport.close()
 
     def _cut_after(self, seconds: float) -> None:
-        self._timer = self.loop.call_later(seconds, self.transport.close)
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _keep(self) -> None:
         if self._timer is not None:
@@ -75,11 +88,11 @@ class Protocol(H11Protocol):
             self._timer = None
 
 
-def server(config: ServerConfig) -> Server:
-    """A server of `lib.server:app`; `run(sockets)` runs it."""
+def server(config: ServerConfig, app: str | ASGIApp = "lib.server:app") -> Server:
+    """A server of the application; `run(sockets)` runs it."""
     return Server(
         uvicorn.Config(
-            "lib.server:app",
+            app,
             http=Protocol,
             ws="none",
             log_config=None,

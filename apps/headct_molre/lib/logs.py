@@ -38,7 +38,9 @@ def event(logger: logging.Logger, level: int, message: str, **fields: object) ->
 
 
 def failure(logger: logging.Logger, message: str, error: BaseException) -> None:
-    """Logs where and what failed. The text of an exception may hold a file name, and with it the id of a study."""
+    """Logs where and what failed first. The text of an exception may hold a file name, and with it the id of a study."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     event(logger, logging.ERROR, f"{message} with {type(error).__name__}", traceback=_frames(error.__traceback__))
 
 

@@ -11,10 +11,10 @@ from contextvars import ContextVar
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-# A UUID or a trace id fits; a patient's name or a number with a date in it is not likely to, and a line break cannot.
-_WELL_FORMED = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{7,63}")
+# Of UUIDs and trace ids, and of no name: a client must not be able to bring a patient's into the log.
+_WELL_FORMED = re.compile(r"[0-9A-Fa-f-]{16,64}")
 
 
 def request_id_from(header: str | None) -> str:
-    """The id that a client or proxy gave, where it is well formed (8 to 64 letters, digits and hyphens), else a new one."""
+    """The id that a client or proxy gave, where it is well formed (16 to 64 hexadecimal digits and hyphens), else a new one."""
     return header if header is not None and _WELL_FORMED.fullmatch(header) else secrets.token_hex(8)
