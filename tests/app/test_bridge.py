@@ -158,3 +158,24 @@ def test_the_id_of_a_request_and_its_route_cross_the_bridge(caplog):
     assert response.json()["request_id"] == response.headers["x-request-id"] == "0123456789abcdef-01"
     (line,) = [record for record in caplog.records if record.name == "headct_molre.access"]
     assert (line.fields["route"], line.fields["status"]) == ("/fail", 500)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_body_that_was_announced_and_never_comes_is_not_waited_for(method):
+    """As MONAI Label's client does once it is logged in: it repeats the length of the last body in requests without one."""
+    answers = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def note(message):
+        answers.append(message)
+
+    with bridged() as (bridge, _):
+        scope = SCOPE | {
+            "method": method,
+            "path": "/quick",
+            "headers": [(b"content-length", b"30"), (b"content-type", b"application/json")],
+        }
+        asyncio.run(asyncio.wait_for(bridge(scope, never, note), 10))
+    assert answers[0]["type"] == "http.response.start"
