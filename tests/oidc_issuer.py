@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -36,9 +38,13 @@ def published(key: Any, algorithm: str, kid: str, **more: Any) -> dict[str, Any]
 
 
 class Issuer:
-    """`keys` is what it publishes, `discovery` replaces parts of its document; `requests` counts what it was asked."""
+    """`keys` is what it publishes, `tls` its certificate and key.
 
-    def __init__(self, key: Any = None) -> None:
+    `discovery` replaces parts of its document, `answers` whole answers; `requests` is what it was asked.
+    """
+
+    def __init__(self, key: Any = None, tls: tuple[Path, Path] | None = None) -> None:
+        self.tls = tls
         self.requests: list[str] = []
         self.key = key or _usual_key()
         self.keys = [published(self.key, "RS256", "key-1")]
@@ -66,6 +72,10 @@ class Issuer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
@@ -75,7 +85,7 @@ class Issuer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/realms/hospital"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/realms/hospital"
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         documents = {

@@ -8,6 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certificates import self_signed
 from headct_molre.errors import HeadCTError
 from headct_molre.server.config import OidcConfig
 from headct_molre.server.issuer import RETRY_S, IssuerKeys
@@ -288,6 +289,19 @@ def test_an_issuer_that_is_down_from_the_start_is_no_fault_of_the_token(issuer, 
         assert refused(verify, token, "issuer_unreachable").status == 503
     finally:
         issuer.start()
+
+
+def test_an_https_issuer_is_believed_only_with_a_certificate_that_is_trusted_here(tmp_path, monkeypatch):
+    pair = self_signed(tmp_path)
+    issuer = Issuer(tls=pair)
+    try:
+        token = issuer.token()
+        refused(verifier(issuer).verify, token, "issuer_unreachable")
+        assert issuer.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))  # how an operator names the authority of the hospital
+        assert verifier(issuer).verify(token).reader == "anna"
+    finally:
+        issuer.stop()
 
 
 DISCOVERY, CERTS = "/realms/hospital/.well-known/openid-configuration", "/realms/hospital/certs"
