@@ -1,4 +1,4 @@
-"""A real OpenID Connect issuer on this machine: discovery document, published keys, signed tokens."""
+"""A real OpenID Connect issuer on this machine (discovery document, published keys, signed tokens), and a verifier for it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import json
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from headct_molre.errors import HeadCTError
+from headct_molre.server.config import OidcConfig
+from headct_molre.server.issuer import IssuerKeys
+from headct_molre.server.oidc import OidcVerifier
 
 _MAKERS = {"RS": RSAAlgorithm, "PS": RSAAlgorithm, "ES": ECAlgorithm, "Ed": OKPAlgorithm}
 
@@ -104,3 +111,16 @@ class Issuer:
     def token(self, key: Any = None, algorithm: str = "RS256", kid: str | None = "key-1", typ: str = "JWT", **changes: Any) -> str:
         headers = {"typ": typ} | ({} if kid is None else {"kid": kid})
         return jwt.encode(self.claims(**changes), key or self.key, algorithm, headers)
+
+
+def verifier(issuer: Issuer, keys: IssuerKeys | None = None, **settings: Any) -> OidcVerifier:
+    """Of a server that this issuer knows as `headct`."""
+    return OidcVerifier(OidcConfig(issuer=issuer.url, audience="headct", **settings), keys)
+
+
+def refused(verify: Callable[[str], Any], token: str, code: str = "unauthenticated") -> HeadCTError:
+    """The refusal of a token, which must have this code."""
+    with pytest.raises(HeadCTError) as error:
+        verify(token)
+    assert error.value.code == code, error.value.message
+    return error.value
