@@ -20,17 +20,8 @@ def test_monailabels_own_start_works_and_is_closed_to_other_machines(tmp_path):
     studies.mkdir()
     write_study(make_phantom(3, 128), studies / "one.nii.gz")
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies), "--port", str(port)]
-    command += [
-        "--uvicorn_app",
-        "lib.server:app",
-        "--log_config",
-        str(app / "logging.json"),
-        "--verbose",
-        "WARNING",
-        "--conf",
-        "models",
-        "demo",
-    ]
+    command += ["--uvicorn_app", "lib.server:app", "--log_config", str(app / "logging.json"), "--verbose", "WARNING"]
+    command += ["--conf", "models", "demo"]
     path = os.pathsep.join([str(app / "bootstrap"), str(app), os.environ.get("PYTHONPATH", "")])
     environ = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
     with (tmp_path / "log.txt").open("w") as log:
