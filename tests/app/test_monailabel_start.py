@@ -16,10 +16,12 @@ from server_process import START_LIMIT_S, free_port
 @pytest.mark.slow
 def test_monailabels_own_start_works_and_is_closed_to_other_machines(tmp_path):
     studies, port, app = tmp_path / "studies", free_port(), find_app()
+    settings = (app / "logging.json").read_bytes()
     studies.mkdir()
     write_study(make_phantom(3, 128), studies / "one.nii.gz")
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies), "--port", str(port)]
-    command += ["--uvicorn_app", "lib.server:app", "--log_config", str(app / "logging.json"), "--conf", "models", "demo"]
+    command += ["--uvicorn_app", "lib.server:app", "--log_config", str(app / "logging.json"), "--verbose", "WARNING"]
+    command += ["--conf", "models", "demo"]
     path = os.pathsep.join([str(app / "bootstrap"), str(app), os.environ.get("PYTHONPATH", "")])
     environ = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
     with (tmp_path / "log.txt").open("w") as log:
@@ -46,3 +48,4 @@ def test_monailabels_own_start_works_and_is_closed_to_other_machines(tmp_path):
         process.terminate()
         process.wait(timeout=60)
     assert "one" not in (tmp_path / "log.txt").read_text().split()
+    assert (app / "logging.json").read_bytes() == settings  # MONAI Label writes the level into it that it was given
