@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
+from ..data.store.labels import DEFAULT_RULE, LABEL_RULES
 from ..data.store.url import sqlite_url
 from ..errors import InvalidRequest
 from ..schema import Contract
@@ -55,13 +56,20 @@ class ServerConfig(Contract):
 
     readers_per_study: Count = 1
     lease_s: Seconds = 1800.0
-    label_rule: str = "majority"
+    label_rule: str = DEFAULT_RULE  # one of LABEL_RULES
 
     waiting_inferences: Annotated[int, Field(ge=0)] = 32  # for each device; one more is refused with 503
     upload_mb: Count = 2000
     stop_s: Seconds = 30.0  # how long a stopping server lets running work end
     scan_s: Seconds = 5.0  # how often the studies folder is looked through for new studies
     log: Literal["json", "text"] = "json"
+
+    @field_validator("label_rule")
+    @classmethod
+    def _known_rule(cls, value: str) -> str:
+        if value not in LABEL_RULES:
+            raise ValueError(f"there are the rules {', '.join(LABEL_RULES)}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> ServerConfig:

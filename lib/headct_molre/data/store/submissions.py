@@ -12,7 +12,7 @@ from ...errors import InvalidRequest
 from ...schema import Contract, State, Submission
 from .clock import now, with_zone
 from .database import Database
-from .labels import derive_label
+from .labels import DEFAULT_RULE, checked_rule, derive_label
 from .predictions import Predictions
 from .studies import ensure_study
 from .tables import LEASES, STUDIES, SUBMISSIONS
@@ -29,10 +29,12 @@ class SubmissionRecord(Contract):
 class Submissions:
     """The part of the store that is the truth; everything else can be made again."""
 
-    def __init__(self, database: Database, predictions: Predictions, readers_required: int) -> None:
+    def __init__(self, database: Database, predictions: Predictions, readers_required: int, label_rule: str = DEFAULT_RULE) -> None:
+        """Raises InvalidRequest `unknown_label_rule`."""
         self._database = database
         self._predictions = predictions
         self._readers_required = readers_required
+        self._label_rule = checked_rule(label_rule)
 
     def add(self, submission: Submission) -> SubmissionRecord:
         """Stores a submission and returns its record; on return it is on disk, and the reader's lease has ended.
@@ -100,8 +102,8 @@ class Submissions:
             return dict(iter(connection.execute(query)))
 
     def label(self, study: str) -> dict[str, State]:
-        """The label of a study, derived from its submissions; see `derive_label`."""
-        return derive_label(record.submission for record in self.of(study))
+        """The label of a study, derived from its submissions by the store's rule; see `derive_label`."""
+        return derive_label((record.submission for record in self.of(study)), self._label_rule)
 
 
 def _record(row: RowMapping) -> SubmissionRecord:

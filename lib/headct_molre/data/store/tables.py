@@ -29,6 +29,7 @@ STUDIES = Table(
     Column("reopened_after", Integer, nullable=False),  # sequence of the last submission before the study was reopened
 )
 Index("studies_to_offer", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.shuffle)
+Index("studies_to_offer_by_id", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.study)
 Index("studies_read", STUDIES.c.present, STUDIES.c.submissions)
 Index("studies_by_path", STUDIES.c.path)
 
@@ -43,6 +44,7 @@ SUBMISSIONS = Table(
     Column("document", Text, nullable=False),
     Column("shown_probabilities", JSON),
 )
+Index("submissions_by_reader", SUBMISSIONS.c.reader, SUBMISSIONS.c.study, SUBMISSIONS.c.sequence)
 
 PREDICTIONS = Table(
     "predictions",
@@ -71,8 +73,8 @@ READING_EVENTS = Table(
     "reading_events",
     METADATA,
     Column("sequence", Integer, primary_key=True),
-    Column("study", String(128), nullable=False, index=True),
-    Column("reader", String(128), nullable=False),  # who did it
+    Column("study", String(128), nullable=False, index=True),  # or * for all
+    Column("reader", String(128), nullable=False, index=True),  # who did it
     Column("kind", String(32), nullable=False),  # skipped, reopened, readers_required
     Column("reason", Text, nullable=False),
     Column("value", Integer),

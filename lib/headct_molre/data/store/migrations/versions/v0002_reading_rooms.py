@@ -20,6 +20,7 @@ _APPEND_ONLY = ("submissions", "reading_events")
 def upgrade() -> None:
     _studies()
     _predictions()
+    op.create_index("submissions_by_reader", "submissions", ["reader", "study", "sequence"])
     op.create_table(
         "leases",
         sa.Column("study", sa.String(128), primary_key=True),
@@ -31,7 +32,7 @@ def upgrade() -> None:
         "reading_events",
         sa.Column("sequence", sa.Integer, primary_key=True),
         sa.Column("study", sa.String(128), nullable=False, index=True),
-        sa.Column("reader", sa.String(128), nullable=False),
+        sa.Column("reader", sa.String(128), nullable=False, index=True),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("value", sa.Integer),
@@ -96,6 +97,7 @@ def _studies() -> None:
         statement = sa.text("UPDATE studies SET shuffle = :shuffle WHERE study = :study")
         connection.execute(statement, [{"study": name, "shuffle": random.random()} for name in names])
     op.create_index("studies_to_offer", "studies", ["present", "is_open", "shuffle"])
+    op.create_index("studies_to_offer_by_id", "studies", ["present", "is_open", "study"])
     op.create_index("studies_read", "studies", ["present", "submissions"])
     op.create_index("studies_by_path", "studies", ["path"])
 
