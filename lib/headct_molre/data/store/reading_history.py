@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import merge
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime
 from sqlalchemy import Connection, Text, cast, func, literal, null, or_, select, union_all
@@ -41,8 +40,7 @@ class ReadingOfMine(Contract):
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """The latest calls of one reader on one study, {key: state}."""
 
     study: str
