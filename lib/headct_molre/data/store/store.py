@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .database import LOCK_WAIT_S, Database
+from .folder import FolderRegistry
 from .migrate import migrate
 from .predictions import Predictions
 from .studies import Studies
+from .study_list import StudyList
 from .submissions import Submissions
 
 
@@ -20,6 +22,8 @@ class StudyStore:
         self.database = Database(url, lock_wait_s)
         migrate(self.database)
         self.studies = Studies(self.database, readers_per_study)
+        self.study_list = StudyList(self.database)
+        self.folder = FolderRegistry(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study)
 
