@@ -63,7 +63,7 @@ class FolderRegistry:
         return None if row is None else StudyImages(*row)
 
     def add(self, found: Iterable[FolderImages]) -> list[StudyImages]:
-        """Registers images at paths that have no study yet; each gets the first of its names that is free.
+        """Registers images that are not registered; at a new path they get the first of their names that is free.
 
         A name is free where no study has it, or one that never had images: labels may be imported before the images come.
         """
@@ -107,14 +107,19 @@ class FolderRegistry:
             self._write(connection, study, images, known is not None)
 
     def _add(self, connection: Connection, part: list[FolderImages]) -> list[StudyImages]:
-        paths = select(STUDIES.c.path).where(STUDIES.c.path.in_([images.path for images in part]))
-        registered = set(connection.execute(paths).scalars())  # by another server, or by an upload
+        at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images in part]))
+        # By another server, by an upload, or before the images went away for a while.
+        registered = {row.path: row for row in connection.execute(at)}
         names = {name for images in part for name in images.names}
         rows = connection.execute(select(STUDIES.c.study, STUDIES.c.path).where(STUDIES.c.study.in_(names))).all()
         known = dict(iter(rows))
         added, new = [], []
         for images in part:
             if images.path in registered:
+                here = registered[images.path]
+                if not here.present:
+                    self._write(connection, here.study, images, known=True)
+                    added.append(StudyImages(here.study, images.path, images.format))
                 continue
             study = next((name for name in images.names if known.get(name) is None), None)
             if study is None:

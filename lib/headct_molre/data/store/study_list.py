@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, func, select, true
 
 from ...schema import Contract
 from .database import Database
-from .tables import STUDIES
+from .tables import PREDICTIONS, STUDIES
 
 # open: another reader is needed; done: none is; unread, read: without or with a submission; absent: the images went away.
 StudyFilter = Literal["open", "done", "unread", "read", "absent"]
@@ -38,6 +38,19 @@ class StudyList:
         query = _SUMMARY.where(STUDIES.c.study > after, _condition(state)).order_by(STUDIES.c.study).limit(limit)
         with self._database.reading() as connection:
             return [StudySummary(**row) for row in connection.execute(query).mappings()]
+
+    def images(self) -> list[tuple[str, str, dict[str, Any], int]]:
+        """(study, path of its images, notes, submissions) of all studies whose images are there, sorted by id."""
+        columns = STUDIES.c.study, STUDIES.c.path, STUDIES.c.info, STUDIES.c.submissions
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*columns).where(STUDIES.c.present).order_by(STUDIES.c.study)).all()
+        return [(row[0], row[1] or "", row[2], row[3]) for row in rows]
+
+    def predicted(self) -> list[str]:
+        """Sorted ids of the studies whose images are there and have a stored prediction."""
+        stored = select(PREDICTIONS.c.content_sha256).where(PREDICTIONS.c.content_sha256 == STUDIES.c.content_sha256).exists()
+        with self._database.reading() as connection:
+            return list(connection.execute(select(STUDIES.c.study).where(STUDIES.c.present, stored).order_by(STUDIES.c.study)).scalars())
 
     def count(self, state: StudyFilter | None = None) -> int:
         """How many studies all pages together have."""

@@ -221,5 +221,3 @@ def _problems(seen: Walk, changes: Changes) -> list[Problem]:
     if unnamed:
         problems.append(Problem("name_not_utf8", f"{unnamed} file(s) or folder(s) have names that are not UTF-8. Rename them."))
     return problems
-
-
