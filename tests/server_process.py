@@ -32,10 +32,10 @@ class Server:
         self.process: subprocess.Popen | None = None
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
 
-    def start(self) -> None:
+    def start(self, **variables: str) -> None:
         command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(self.studies)]
         command += ["--port", str(self.port), "--models", "all"]
-        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # compared exactly with what a CPU computes
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}  # no GPU: compared exactly with what a CPU computes
         if self.small:
             app = find_app()
             environ |= environment(app, self.studies)

@@ -18,6 +18,7 @@ from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.server.config import server_config
 from lib.activelearning.random import RandomStudy
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -41,7 +42,7 @@ class HeadCTApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> HeadCTDatastore:
-        return HeadCTDatastore(Path(self.studies), self.store)
+        return HeadCTDatastore(Path(self.studies), self.store, server_config().scan_s)
 
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
@@ -64,7 +65,9 @@ class HeadCTApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
-        self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
+        # Here and not in init_datastore, which a training process calls too.
+        self.datastore().remove_incoming()
+        self.datastore().folder.start()
         super().on_init_complete()
 
     def infer_task(self, model: str) -> HeadCT:

@@ -12,6 +12,7 @@ from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from starlette.exceptions import HTTPException
 
 from headct_molre.errors import HeadCTError
+from lib.incoming import disk_full, is_disk_full
 
 logger = logging.getLogger("headct_molre.server")
 
@@ -51,6 +52,8 @@ def _json_error(request: Request, error: json.JSONDecodeError) -> JSONResponse:
 
 
 def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    if is_disk_full(error.__cause__):  # while the body was put on disk, before any of our code ran
+        return error_response(disk_full())
     code = _CODES.get(error.status_code, "internal_error" if error.status_code >= 500 else "request_refused")
     response = _body(code, str(error.detail), error.status_code)
     response.headers.update(error.headers or {})

@@ -25,7 +25,6 @@ DISABLED = (
     (None, "/infer/wsi", "This server does not read pathology slides."),
     (None, "/infer/wsi_v2", "This server does not read pathology slides."),
     (None, "/docs", "MONAI Label's page loads scripts from another web site; /headct/openapi.json describes the routes."),
-    ({"PUT"}, "/datastore/", "Add studies with PUT /datastore/image."),
     ({"PUT"}, "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own."),
     ({"PUT"}, "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own."),
 )

@@ -4,11 +4,26 @@ One database (SQLite in WAL mode, or PostgreSQL by URL), opened as `StudyStore(u
 append-only: a correction is a new submission, nothing is ever overwritten, and a label is derived on demand (`labels`).
 """
 
+from .folder import FolderImages, FolderRegistry, FolderStudy
 from .labels import derive_label
 from .predictions import Predictions
 from .store import StudyStore
 from .studies import Studies, StudyImages
+from .study_list import StudySummary
 from .submissions import SubmissionRecord, Submissions
 from .url import sqlite_url
 
-__all__ = ["Predictions", "Studies", "StudyImages", "StudyStore", "SubmissionRecord", "Submissions", "derive_label", "sqlite_url"]
+__all__ = [
+    "FolderImages",
+    "FolderRegistry",
+    "FolderStudy",
+    "Predictions",
+    "Studies",
+    "StudyImages",
+    "StudyStore",
+    "StudySummary",
+    "SubmissionRecord",
+    "Submissions",
+    "derive_label",
+    "sqlite_url",
+]

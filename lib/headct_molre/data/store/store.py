@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .database import LOCK_WAIT_S, Database
+from .folder import FolderRegistry
 from .labels import DEFAULT_RULE
 from .migrate import migrate
 from .predictions import Predictions
 from .readings import Readings
 from .studies import Studies
+from .study_list import StudyList
 from .submissions import Submissions
 
 
@@ -25,6 +27,8 @@ class StudyStore:
         self.database = Database(url, lock_wait_s)
         migrate(self.database)
         self.studies = Studies(self.database, readers_per_study)
+        self.study_list = StudyList(self.database)
+        self.folder = FolderRegistry(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study, label_rule)
         self.readings = Readings(self.database)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from .clock import now
 from .database import Database
@@ -42,7 +42,7 @@ class Studies:
                 names = [images.study for images in part]
                 rows = connection.execute(select(STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.study.in_(names))).all()
                 known = dict(iter(rows))
-                new = [_new_row(images.study, self._readers_required, images) for images in part if images.study not in known]
+                new = [new_study_row(images.study, self._readers_required, images) for images in part if images.study not in known]
                 if new:
                     connection.execute(insert(STUDIES), new)
                 for images in part:
@@ -96,11 +96,27 @@ class Studies:
             return connection.execute(query).scalar()
 
     def set_content(self, study: str, content_sha256: str, stamp: str | None = None) -> None:
-        """Notes which images a study has, so that a submission finds the probabilities that were shown for it."""
+        """Notes which images a study has, so that a submission finds the probabilities that were shown for it.
+
+        Without a stamp, that of the same content stays.
+        """
+        query = select(STUDIES.c.content_sha256, STUDIES.c.content_stamp).where(STUDIES.c.study == study)
+        with self._database.reading() as connection:
+            noted = connection.execute(query).first()
+        if noted is not None and noted.content_sha256 == content_sha256 and stamp in (None, noted.content_stamp):
+            return
         with self._database.writing() as connection:
             ensure_study(connection, study, self._readers_required)
             values = {"content_sha256": content_sha256, "content_stamp": stamp}
             connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(values))
+
+    def note_stamp(self, study: str, content_sha256: str, stamp: str) -> None:
+        """Notes with which stamp the images of a study had this hash, unless a chosen series of it was shown last."""
+        shown = STUDIES.c.content_sha256
+        free = or_(STUDIES.c.content_stamp.is_not(None), shown.is_(None), shown == content_sha256)
+        values = {"content_sha256": content_sha256, "content_stamp": stamp}
+        with self._database.writing() as connection:
+            connection.execute(update(STUDIES).where(STUDIES.c.study == study, free).values(values))
 
     def info(self, study: str) -> dict[str, Any]:
         """Free notes on a study (when a strategy offered it, who uploaded it); empty for an unknown study."""
@@ -128,7 +144,7 @@ class Studies:
 def ensure_study(connection: Connection, study: str, readers_required: int) -> None:
     """Adds a study without images where there is none of this id; two transactions at once add one."""
     if connection.execute(select(STUDIES.c.study).where(STUDIES.c.study == study)).first() is None:
-        insert_ignoring(connection, _new_row(study, readers_required))
+        insert_ignoring(connection, new_study_row(study, readers_required))
 
 
 def insert_ignoring(connection: Connection, row: dict[str, Any]) -> None:
@@ -140,7 +156,8 @@ def insert_ignoring(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(dialect_insert(STUDIES).values(row).on_conflict_do_nothing())
 
 
-def _new_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
+def new_study_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
+    """The row of a study that nobody has read."""
     return {
         "study": study,
         "added_at": now(),

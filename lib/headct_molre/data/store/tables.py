@@ -17,6 +17,7 @@ STUDIES = Table(
     Column("info", JSON, nullable=False),
     Column("path", Text),  # inside the studies folder; null while no images are known
     Column("format", String(16)),
+    Column("fingerprint", String(64)),  # what images keep when they are moved: a file's size and time, a hash of the DICOM study's UID
     Column("present", Boolean, nullable=False),  # whether the images are there; a study that was read stays when they go
     Column("content_sha256", String(64)),  # of the images whose prediction was shown last
     Column("content_stamp", String(128)),  # size and time of the images when they were hashed

@@ -74,6 +74,7 @@ def _studies() -> None:
     added = (
         sa.Column("path", sa.Text),
         sa.Column("format", sa.String(16)),
+        sa.Column("fingerprint", sa.String(64)),
         sa.Column("present", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("content_stamp", sa.String(128)),
         sa.Column("shuffle", sa.Float, nullable=False, server_default="0"),
