@@ -19,6 +19,7 @@ from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
 from headct_molre.server.config import server_config
+from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -30,7 +31,8 @@ class HeadCTApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         url = os.environ.get("HEADCT_MOLRE_STORE") or sqlite_url(Path(studies) / ".headct" / "store.sqlite")
-        self.store = StudyStore(url)
+        config = server_config()
+        self.store = StudyStore(url, config.readers_per_study, label_rule=config.label_rule)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -61,7 +63,8 @@ class HeadCTApp(MONAILabelApp):
         return infers
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": RandomStudy()}
+        lease_s = server_config().lease_s
+        return {"random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times

@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom | token`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -15,6 +15,7 @@ from . import __version__
 from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
+from .cli_token import add_token
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
+    add_token(commands)
     return parser
 
 

@@ -86,10 +86,6 @@ class HeadCTDatastore(Datastore):
         self.summary(image_id)
         self._store.studies.update_info(image_id, checked_info(info))
 
-    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
-        """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._store.studies.note_offer(study, strategy, offer)
-
     def summary(self, study: str) -> StudySummary:
         """How far a study is, also one whose images went away. Raises InvalidRequest, NotFound `unknown_study`."""
         known = self._store.study_list.one(checked_study(study))

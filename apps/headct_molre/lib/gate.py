@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headct_molre.errors import HeadCTError, InvalidRequest, NotFound
+from headct_molre.server.config import ServerConfig
 
 from .errors import error_response
 
@@ -28,21 +29,22 @@ DISABLED = (
     ({"PUT"}, "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own."),
     ({"PUT"}, "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own."),
 )
-_LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class Gate:
-    """Around the whole application; refusals are {code, message} like every other error."""
+    """Around the whole application; refusals are {code, message} like every other error. `names` are the hosts that it answers to."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str] = LOCAL_NAMES) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # start and stop of the server
             await self._app(scope, receive, send)
             return
         try:
-            check_host(HTTPConnection(scope).headers.get("host", ""))
+            check_host(HTTPConnection(scope).headers.get("host", ""), self._names)
             check_route(scope["method"], scope["path"])
         except HeadCTError as error:
             await error_response(error)(scope, receive, send)
@@ -54,11 +56,20 @@ class Gate:
             logger.debug("%s was answered as an internal error", type(error).__name__)
 
 
-def check_host(host: str) -> None:
+def host_names(config: ServerConfig) -> frozenset[str]:
+    """The names by which clients may call: those of this machine, and with authentication the bound host and the configured names."""
+    if config.auth == "none":
+        return LOCAL_NAMES
+    named = {config.host, *config.names}
+    return LOCAL_NAMES | {f"[{name}]" if ":" in name else name.lower() for name in named}
+
+
+def check_host(host: str, names: frozenset[str] = LOCAL_NAMES) -> None:
     """Raises HeadCTError for a request to another name: a web page may point its own name at this machine."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in _LOCAL_NAMES:
-        raise HeadCTError("unknown_host", "This server answers to 127.0.0.1 and localhost only.", status=403)
+    if name.lower() not in names:
+        message = "This server does not answer to the name by which it was called. Its operator adds names with the setting names."
+        raise HeadCTError("unknown_host", message, status=403)
 
 
 def check_route(method: str, path: str) -> None:

@@ -20,10 +20,13 @@ from fastapi import FastAPI
 from monailabel.app import app as monailabel_app
 
 from headct_molre import __version__
+from headct_molre.server.config import server_config
+from lib.auth import Authentication, make_authenticator
 from lib.bridge import ThreadBridge
 from lib.errors import install_error_handlers
-from lib.gate import Gate
-from lib.routes import inference, studies, submissions, uploads
+from lib.gate import Gate, host_names
+from lib.instance import headct_app
+from lib.routes import auth, inference, readings, studies, submissions, uploads
 
 
 def make_app() -> Gate:
@@ -49,10 +52,12 @@ def make_app() -> Gate:
     install_error_handlers(monailabel_app)
     # Its only middleware opens the server to the scripts of every web site; the setting that restricts it stops its start.
     monailabel_app.user_middleware.clear()
-    for routes in (inference, studies, submissions, uploads):
+    for routes in (auth, inference, readings, studies, submissions, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
-    return Gate(app)
+    config = server_config()
+    app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)
+    return Gate(Authentication(app, app.state.authenticator), host_names(config))
 
 
 app = make_app()

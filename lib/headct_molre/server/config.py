@@ -15,6 +15,7 @@ from ..data.store.labels import DEFAULT_RULE, LABEL_RULES
 from ..data.store.url import sqlite_url
 from ..errors import InvalidRequest
 from ..schema import Contract
+from .issuer import checked_url
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[FiniteFloat, Field(gt=0)]
@@ -24,17 +25,32 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class OidcConfig(Contract):
-    """Tokens of an OpenID Connect issuer: `readers` is the claim with the reader's name, `roles` the claim (dots descend) with roles."""
+    """Tokens of an OpenID Connect issuer: `reader_claim` has the reader's name, `role_claim` (dots descend) the roles."""
 
     issuer: str
-    audience: str
-    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = ("RS256",)
-    reader_claim: str = "preferred_username"
-    role_claim: str = "roles"
-    role_reader: str = "headct-reader"
-    role_trainer: str = "headct-trainer"
-    role_admin: str = "headct-admin"
+    audience: Annotated[str, Field(min_length=1)]
+    algorithms: Annotated[
+        tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...], Field(min_length=1)
+    ] = ("RS256",)
+    reader_claim: Annotated[str, Field(min_length=1)] = "preferred_username"
+    role_claim: Annotated[str, Field(min_length=1)] = "roles"
+    role_reader: Annotated[str, Field(min_length=1)] = "headct-reader"
+    role_trainer: Annotated[str, Field(min_length=1)] = "headct-trainer"
+    role_admin: Annotated[str, Field(min_length=1)] = "headct-admin"
     leeway_s: Annotated[FiniteFloat, Field(ge=0, le=300)] = 30.0
+
+    @field_validator("issuer")
+    @classmethod
+    def _exact(cls, issuer: str) -> str:
+        if "?" in issuer or "#" in issuer:
+            raise ValueError("must have no query and no fragment")
+        return checked_url(issuer)
+
+    @model_validator(mode="after")
+    def _three_roles(self) -> OidcConfig:
+        if len({self.role_reader, self.role_trainer, self.role_admin}) < 3:
+            raise ValueError("role_reader, role_trainer and role_admin must be three different names")
+        return self
 
 
 class ServerConfig(Contract):

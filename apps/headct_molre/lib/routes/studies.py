@@ -1,9 +1,8 @@
-"""The studies, notes on them, the taxonomy, which study is next, and whether the server is well."""
+"""The studies, notes on them, the taxonomy, and whether the server is well."""
 
-import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Form, Query
+from fastapi import APIRouter, Form, Query
 
 from headct_molre import __version__
 from headct_molre.data.store import StudySummary
@@ -79,19 +78,6 @@ def study(study: str) -> StudySummary:
 def update_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
     """Merges a JSON object into the notes on a study."""
     headct_app().datastore().update_image_info(image, json_object(info, "info"))
-
-
-@router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The study to read next")
-def next_study(strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
-    """MONAI Label's answer {id, weight, path, strategy}, or {} when every study has been read."""
-    app = headct_app()
-    if strategy not in app.strategies():
-        raise NotFound("unknown_strategy", f"There are the strategies {', '.join(sorted(app.strategies()))}.", field="strategy")
-    chosen = app.next_sample({"strategy": strategy})
-    if not chosen:
-        return {}
-    offer = {"ts": int(time.time()), "client_id": str((params or {}).get("client_id", ""))[:128]}
-    return chosen | app.datastore().note_offer(chosen["id"], strategy, offer)
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Fine-tune a model")

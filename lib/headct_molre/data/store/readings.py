@@ -14,8 +14,8 @@ from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
 
 from ...errors import InvalidRequest, NotFound
+from ...readers import checked_reader
 from ...schema import Contract
-from .checks import checked_reader, checked_reason
 from .clock import now, with_zone
 from .database import Database
 from .offers import REOPENED, REQUIRED, SKIPPED, any_study, first_by_id, first_of, free_for, latest_opened, wanted_from
@@ -23,6 +23,7 @@ from .reading_history import EVERY_STUDY, Reading, ReadingEvent, ReadingOfMine, 
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
 
 MOST_READERS = 20
+LONGEST_REASON = 1000
 Order = Literal["random", "id"]
 _PART = 5000  # studies of one statement; SQLite takes 32,766 values
 _LOCK = 7_500_302  # any number, the same for all servers of one PostgreSQL database
@@ -110,7 +111,7 @@ class Readings:
 
         Raises NotFound `unknown_study`, InvalidRequest `invalid_reader` or `invalid_reason`.
         """
-        event = _event(study, reader, SKIPPED, checked_reason(reason))
+        event = _event(study, reader, SKIPPED, _checked_reason(reason))
         with self._database.writing() as connection:
             _state(connection, study)
             connection.execute(insert(READING_EVENTS).values(event))
@@ -121,7 +122,7 @@ class Readings:
 
         Raises NotFound `unknown_study`, InvalidRequest `invalid_reader` or `invalid_reason`.
         """
-        event = _event(study, reader, REOPENED, checked_reason(reason))
+        event = _event(study, reader, REOPENED, _checked_reason(reason))
         last = select(func.coalesce(func.max(SUBMISSIONS.c.sequence), 0)).where(SUBMISSIONS.c.study == study)
         with self._database.writing() as connection:
             _state(connection, study)
@@ -230,3 +231,10 @@ def _check_known(connection: Connection, studies: Sequence[str]) -> None:
 
 def _event(study: str, reader: str, kind: str, reason: str = "", value: int | None = None) -> dict[str, object]:
     return {"study": study, "reader": checked_reader(reader), "kind": kind, "reason": reason, "value": value, "at": now()}
+
+
+def _checked_reason(reason: str) -> str:
+    text = reason.strip()
+    if not text or len(text) > LONGEST_REASON or not all(letter.isprintable() or letter in "\n\t" for letter in text):
+        raise InvalidRequest("invalid_reason", f"Say why, in 1 to {LONGEST_REASON:,} printable characters.", field="reason")
+    return text

@@ -11,6 +11,7 @@ from .readings import Readings
 from .studies import Studies
 from .study_list import StudyList
 from .submissions import Submissions
+from .tokens import Tokens
 
 
 class StudyStore:
@@ -32,6 +33,7 @@ class StudyStore:
         self.predictions = Predictions(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study, label_rule)
         self.readings = Readings(self.database)
+        self.tokens = Tokens(self.database)
 
     def close(self) -> None:
         """Closes the connections; the store cannot be used afterwards."""

@@ -128,10 +128,6 @@ class Studies:
         """Merges notes into those of a study."""
         self._change_info(study, lambda before: {**before, **info})
 
-    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
-        """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._change_info(study, lambda before: {**before, "strategy": {**before.get("strategy", {}), strategy: offer}})
-
     def _change_info(self, study: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         here = STUDIES.c.study == study
         with self._database.writing() as connection:
