@@ -145,12 +145,6 @@ def test_what_a_killed_server_left_of_uploads_is_removed(datastore, folder):
     left.cleanup()
 
 
-def test_an_offer_is_noted_beside_the_others(datastore):
-    datastore.update_image_info("a", {"from": "test"})
-    datastore.note_offer("a", "random", {"ts": 1})
-    assert datastore.note_offer("a", "other", {"ts": 2}) == {"from": "test", "strategy": {"random": {"ts": 1}, "other": {"ts": 2}}}
-
-
 def test_links_that_lead_out_of_the_folder_are_not_followed(datastore, folder, tmp_path):
     (tmp_path / "outside.nii").write_bytes(b"secret")
     (folder / "link.nii").symlink_to(tmp_path / "outside.nii")

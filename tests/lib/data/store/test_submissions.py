@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from headct_molre.data.store import StudyStore, derive_label, sqlite_url
+from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import InvalidRequest
 from headct_molre.findings import finding_keys
 from headct_molre.schema import Prediction, Submission
@@ -150,31 +150,12 @@ def test_simultaneous_notes_are_all_kept(store, tmp_path):
     def note(thread):
         for number in range(10):
             (store, second)[thread % 2].studies.update_info("study-1", {f"{thread}-{number}": number})
-            (second, store)[thread % 2].studies.note_offer("study-1", f"strategy-{thread}-{number}", {"ts": number})
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(note, range(6)))
     second.close()
     info = store.studies.info("study-1")
-    assert len(info.pop("strategy")) == 60
     assert info == {f"{thread}-{number}": number for thread in range(6) for number in range(10)}
-
-
-@pytest.mark.parametrize(
-    ("states", "expected"),
-    [
-        (["present"], "present"),
-        (["present", "absent"], "uncertain"),
-        (["present", "absent", "absent"], "absent"),
-        (["present", "not_assessed", "not_assessed"], "present"),
-        (["present", "absent", "uncertain"], "uncertain"),
-        (["uncertain", "present", "present"], "present"),
-        (["not_assessed"], None),
-    ],
-)
-def test_a_label_is_the_majority_of_the_readers(states, expected):
-    readings = [submission(f"reader-{i}", **{MIDLINE_SHIFT: state}) for i, state in enumerate(states)]
-    assert derive_label(readings).get(MIDLINE_SHIFT) == expected
 
 
 def test_the_latest_submission_of_a_reader_replaces_the_earlier_ones(store):
