@@ -293,7 +293,7 @@ def test_a_submission_survives_kill_9_and_a_retry_is_stored_once(server, http):
     assert http.get("/headct/studies/phantom-0002/label").json()["findings"] == {"hydrocephalus": "present"}
     assert http.get("/datastore/label", params={"label": "phantom-0002", "tag": "final"}).json()["findings"] == {"hydrocephalus": "present"}
     assert http.get("/datastore/").json()["completed"] == 1
-    assert http.post("/activelearning/random").json()["id"] == "phantom-0001"
+    assert http.post("/activelearning/random", json={"client_id": "test"}).json()["id"] == "phantom-0001"
 
 
 KNOWN = "phantom-0001"
