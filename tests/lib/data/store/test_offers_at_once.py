@@ -3,12 +3,15 @@
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
 from headct_molre.data.store import StudyStore
+from headct_molre.data.store.tables import STUDIES
 from reading_room import reading, register
 
 HOUR = 3600.0
@@ -85,6 +88,17 @@ def test_readings_that_arrive_while_others_ask_are_counted_and_finished_studies_
     at_once(work, 6)
     assert Counter(Counter(read).values()) == {1: 20}
     assert store.studies.totals() == {"total": 20, "read": 20, "open": 0}
+
+
+def test_a_study_that_is_being_finished_is_not_offered(store):
+    register(store, 1)
+    with ThreadPoolExecutor(1) as pool:
+        with store.database.writing() as connection:
+            connection.execute(update(STUDIES).values(readings=1, is_open=False))
+            asked = pool.submit(store.readings.offer, "anna", HOUR)
+            time.sleep(0.3)
+            assert not asked.done()
+        assert asked.result() is None
 
 
 def test_everything_at_once_ends_without_a_deadlock(store):
