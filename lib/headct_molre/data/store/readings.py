@@ -26,7 +26,7 @@ MOST_READERS = 20
 LONGEST_REASON = 1000
 Order = Literal["random", "id"]
 _PART = 5000  # studies of one statement; SQLite takes 32,766 values
-_LOCK = 7_500_302  # any number, the same for all servers of one PostgreSQL database
+_LOCK = 7_500_303  # any number, the same for all servers of one PostgreSQL database
 
 # Finds a study among those that meet a condition and locks its row.
 _Choose = Callable[[Connection, ColumnElement[bool]], str | None]
