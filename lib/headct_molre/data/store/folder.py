@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
@@ -18,23 +17,21 @@ _BATCH = 200  # studies of one transaction; one with many would hold up submissi
 _LOCK = 7_500_302  # any number, the same for all servers of one PostgreSQL database
 
 
-@dataclass(frozen=True)
-class FolderImages:
-    """Images that were found: `path` inside the folder with / as separator, and the `names` that may become their id, best first."""
+class FolderImages(NamedTuple):
+    """Images that were found: `path` inside the folder with / as separator."""
 
     path: str
     format: str
     fingerprint: str | None
-    names: tuple[str, ...]
+    is_folder: bool = False
 
 
-@dataclass(frozen=True)
-class FolderStudy:
+class FolderStudy(NamedTuple):
     """A registered study: where its images lie, or lay before they went away."""
 
     study: str
     path: str
-    format: str
+    format: str | None
     fingerprint: str | None
     present: bool
 
@@ -52,7 +49,7 @@ class FolderRegistry:
         query = select(table.study, table.path, table.format, table.fingerprint, table.present)
         with self._database.reading() as connection:
             rows = connection.execute(query.where(table.path.is_not(None)).order_by(table.study)).all()
-        return [FolderStudy(row[0], row[1], row[2] or "", row[3], row[4]) for row in rows]
+        return [FolderStudy(*row) for row in rows]
 
     def images(self, study: str) -> StudyImages | None:
         """Where the images of a study lie; None for a study that is unknown or whose images are not there."""
@@ -62,8 +59,8 @@ class FolderRegistry:
             row = connection.execute(query).first()
         return None if row is None else StudyImages(*row)
 
-    def add(self, found: Iterable[FolderImages]) -> list[StudyImages]:
-        """Registers images that are not registered; at a new path they get the first of their names that is free.
+    def add(self, found: Iterable[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
+        """Registers images that are not registered; at a new path they get the first of the names beside them that is free.
 
         A name is free where no study has it, or one that never had images: labels may be imported before the images come.
         """
@@ -106,22 +103,22 @@ class FolderRegistry:
             place()
             self._write(connection, study, images, known is not None)
 
-    def _add(self, connection: Connection, part: list[FolderImages]) -> list[StudyImages]:
-        at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images in part]))
+    def _add(self, connection: Connection, part: list[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
+        at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images, _ in part]))
         # By another server, by an upload, or before the images went away for a while.
         registered = {row.path: row for row in connection.execute(at)}
-        names = {name for images in part for name in images.names}
-        rows = connection.execute(select(STUDIES.c.study, STUDIES.c.path).where(STUDIES.c.study.in_(names))).all()
+        wanted = {name for _, names in part for name in names}
+        rows = connection.execute(select(STUDIES.c.study, STUDIES.c.path).where(STUDIES.c.study.in_(wanted))).all()
         known = dict(iter(rows))
         added, new = [], []
-        for images in part:
+        for images, names in part:
             if images.path in registered:
                 here = registered[images.path]
                 if not here.present:
                     self._write(connection, here.study, images, known=True)
                     added.append(StudyImages(here.study, images.path, images.format))
                 continue
-            study = next((name for name in images.names if known.get(name) is None), None)
+            study = next((name for name in names if known.get(name) is None), None)
             if study is None:
                 continue  # the last name is a hash of the path: never taken by another one
             if study in known:
