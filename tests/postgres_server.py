@@ -48,7 +48,7 @@ class PostgresServer:
 
     def __init__(self, durable: bool = False) -> None:
         # Not in pytest's folder, which only its owner may enter; and a socket's path has at most 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="headct-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="headct-postgres-", dir=None if durable else _memory()))
         self.durable = durable
         self.process: subprocess.Popen | None = None
         self._programs = binaries()
@@ -63,7 +63,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts the server and returns when it answers."""
-        settings = ["listen_addresses=", f"fsync={'on' if self.durable else 'off'}", "max_connections=100", "log_checkpoints=off"]
+        settings = ["listen_addresses=", "log_checkpoints=off", f"fsync={'on' if self.durable else 'off'}"]
         command = [str(self._programs / "postgres"), "-D", self._data, "-k", str(self.folder)]
         command += [word for setting in settings for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
@@ -128,6 +128,12 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=300, **self._as)
+
+
+def _memory() -> str | None:
+    """A folder in memory with room for a test run; in a container it may be too small."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 2**30 else None
 
 
 def _account() -> pwd.struct_passwd | None:

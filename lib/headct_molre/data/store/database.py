@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 
-from .faults import translated
+from .faults import folder_made, translated
 from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
+# Any two numbers, the same for all servers of one PostgreSQL database.
+MIGRATION, REGISTRATION = 7_500_301, 7_500_302
 
 
 class Database:
@@ -30,7 +33,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that changes nothing. Raises StoreUnavailable."""
+        """A connection that changes nothing; each statement sees all that was acknowledged before it. Raises StoreUnavailable."""
         with translated(), self.engine.connect() as connection:
             yield connection
 
@@ -51,8 +54,8 @@ class Database:
         self.engine.dispose()
 
     def _sqlite_engine(self, lock_wait_s: float) -> Engine:
-        assert self.url.database is not None
-        engine = create_engine(self.url, pool_size=16, max_overflow=16)
+        # A write that waits for its turn keeps its connection, so there are as many as a server has threads.
+        engine = create_engine(self.url, pool_size=16, max_overflow=48, pool_timeout=lock_wait_s)
 
         @event.listens_for(engine, "connect")
         def _durable(connection: Any, _: Any) -> None:
@@ -62,12 +65,25 @@ class Database:
 
         @event.listens_for(engine, "do_connect")
         def _folder(*_: Any) -> None:
-            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            folder_made(Path(self.url.database or "").parent)
 
         return engine
 
     def _postgres_engine(self, lock_wait_s: float) -> Engine:
-        options = f"-c lock_timeout={round(lock_wait_s * 1000)} -c timezone=UTC"
-        # A connection that the database server closed meanwhile is found out before its use.
-        connecting = {"connect_timeout": 5, "options": options}
-        return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=10, pool_pre_ping=True, connect_args=connecting)
+        # Commits are flushed here too, whatever the database's default is.
+        options = f"-c lock_timeout={round(lock_wait_s * 1000)} -c synchronous_commit=on -c timezone=UTC"
+        # A connection that the database server closed meanwhile is found out before its use, a dead network within 15 s.
+        alive = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+        connecting = {"connect_timeout": 5, "options": options, **alive}
+        return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=lock_wait_s, pool_pre_ping=True, connect_args=connecting)
+
+
+def alone(connection: Connection, number: int) -> None:
+    """Lets one transaction at a time pass here, of all servers; those of SQLite are alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+
+
+def inserting(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say ON CONFLICT, which both databases have under the same name."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
