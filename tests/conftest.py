@@ -1,6 +1,7 @@
 """Databases for all tests: SQLite, and PostgreSQL where the system has it."""
 
 import pytest
+
 from postgres_server import PostgresServer, why_not
 
 DATABASES = ("sqlite", "postgresql")

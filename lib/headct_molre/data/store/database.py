@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .faults import folder_made, translated
+from .faults import StoreUnavailable, check_identity, file_identity, folder_made, translated
 from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
@@ -29,12 +29,15 @@ class Database:
         """Connects when it is first needed. Raises InvalidRequest `invalid_store_url`."""
         self.url = parsed_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._file = Path(self.url.database or "") if self.is_sqlite else None
+        self._was_open = False
         self.engine = self._sqlite_engine(lock_wait_s) if self.is_sqlite else self._postgres_engine(lock_wait_s)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that changes nothing; each statement sees all that was acknowledged before it. Raises StoreUnavailable."""
-        with translated(), self.engine.connect() as connection:
+        with self._recovering(), self.engine.connect() as connection:
+            self._check_file(connection)
             yield connection
 
     @contextmanager
@@ -44,28 +47,50 @@ class Database:
         SQLite by itself locks at the first write, and by then another process may have changed what was read before it. In
         PostgreSQL, rows that are read to be changed are locked by `with_for_update`.
         """
-        with translated(), self.engine.begin() as connection:
+        with self._recovering(), self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._check_file(connection)
             yield connection
 
     def close(self) -> None:
         """Closes the connections; the database cannot be used afterwards."""
         self.engine.dispose()
 
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """After a fault of the disk or the network, the next request opens new connections: the old ones may never work again."""
+        try:
+            with translated(self._file):
+                yield
+        except StoreUnavailable as fault:
+            if fault.code not in ("store_locked", "store_busy", "store_full"):
+                self.engine.dispose()
+            raise
+
+    def _check_file(self, connection: Connection) -> None:
+        if self._file is not None:
+            check_identity(self._file, connection.info["file"])
+
     def _sqlite_engine(self, lock_wait_s: float) -> Engine:
         # A write that waits for its turn keeps its connection, so there are as many as a server has threads.
         engine = create_engine(self.url, pool_size=16, max_overflow=48, pool_timeout=lock_wait_s)
+        file = Path(self.url.database or "")
+
+        @event.listens_for(engine, "do_connect")
+        def _before(*_: Any) -> None:
+            if self._was_open:
+                file_identity(file)  # SQLite would make an empty file in place of one that is gone
+            else:
+                folder_made(file.parent)
 
         @event.listens_for(engine, "connect")
-        def _durable(connection: Any, _: Any) -> None:
+        def _durable(connection: Any, record: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-
-        @event.listens_for(engine, "do_connect")
-        def _folder(*_: Any) -> None:
-            folder_made(Path(self.url.database or "").parent)
+            record.info["file"] = file_identity(file)
+            self._was_open = True
 
         return engine
 

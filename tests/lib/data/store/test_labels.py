@@ -1,9 +1,9 @@
 """Labels derived from submissions."""
 
 import pytest
-from store_contents import MIDLINE_SHIFT, submission
 
 from headct_molre.data.store import derive_label
+from store_contents import MIDLINE_SHIFT, submission
 
 
 @pytest.mark.parametrize(

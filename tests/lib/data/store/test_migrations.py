@@ -9,19 +9,20 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, inspect
-from store_contents import HYDROCEPHALUS, MIDLINE_SHIFT, assert_consistent, prediction, sql, submission
 
 from headct_molre.data.store import StudyStore
 from headct_molre.data.store.migrate import current_revision
 from headct_molre.data.store.tables import METADATA
 from headct_molre.data.store.url import parsed_url
 from headct_molre.errors import HeadCTError
+from store_contents import HYDROCEPHALUS, MIDLINE_SHIFT, assert_consistent, prediction, sql, submission
 
 # What the release before migrations made of an empty database.
 FIRST_TABLES = """
 CREATE TABLE studies (study VARCHAR(128) NOT NULL PRIMARY KEY, added_at {time} NOT NULL, content_sha256 VARCHAR(64), info JSON NOT NULL);
-CREATE TABLE submissions (sequence {serial}, submission_id VARCHAR(36) NOT NULL UNIQUE, study VARCHAR(128) NOT NULL,
-    reader VARCHAR(128) NOT NULL, received_at {time} NOT NULL, document TEXT NOT NULL, shown_probabilities JSON);
+CREATE TABLE submissions (sequence {serial}, submission_id VARCHAR(36) NOT NULL, study VARCHAR(128) NOT NULL,
+    reader VARCHAR(128) NOT NULL, received_at {time} NOT NULL, document TEXT NOT NULL, shown_probabilities JSON,
+    UNIQUE (submission_id));
 CREATE INDEX ix_submissions_study ON submissions (study);
 CREATE TABLE predictions (content_sha256 VARCHAR(64) NOT NULL, model VARCHAR(64) NOT NULL, version VARCHAR(64) NOT NULL,
     weights_sha256 VARCHAR(64) NOT NULL, preparation VARCHAR(16) NOT NULL, created_at {time} NOT NULL, document TEXT NOT NULL,
@@ -44,7 +45,9 @@ CONTENTS = [f"{number:064x}" for number in range(40)]
 def first_store(store_url):
     """The URL of a store of the first release: two studies that were read, one that was not, 40 predictions, one of them unreadable."""
     sqlite = store_url.startswith("sqlite")
-    words = {"time": "DATETIME", "serial": "INTEGER NOT NULL PRIMARY KEY"} if sqlite else {"time": "TIMESTAMP", "serial": "SERIAL PRIMARY KEY"}
+    words = (
+        {"time": "DATETIME", "serial": "INTEGER NOT NULL PRIMARY KEY"} if sqlite else {"time": "TIMESTAMP", "serial": "SERIAL PRIMARY KEY"}
+    )
     for statement in FIRST_TABLES.format(**words).split(";"):
         sql(store_url, statement)
     for action in ("UPDATE", "DELETE") if sqlite else ():

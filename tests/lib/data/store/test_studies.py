@@ -2,9 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from store_contents import assert_consistent, submission
-
 from headct_molre.data.store import StudyImages, StudyStore
+from store_contents import assert_consistent, submission
 
 
 def test_notes_on_a_study_are_merged(store):

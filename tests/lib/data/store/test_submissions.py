@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy.exc import DBAPIError
-from store_contents import HYDROCEPHALUS, MIDLINE_SHIFT, assert_consistent, prediction, sql, submission
 
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import InvalidRequest
 from headct_molre.schema import Submission
+from store_contents import HYDROCEPHALUS, MIDLINE_SHIFT, assert_consistent, prediction, sql, submission
 
 
 def test_submissions_are_kept_in_the_order_of_their_arrival(store):
