@@ -53,9 +53,13 @@ class PostgresServer:
         self.process: subprocess.Popen | None = None
         self._programs = binaries()
         self._as = {"user": ACCOUNT, "group": _account().pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
-        if self._as:
-            os.chown(self.folder, _account().pw_uid, _account().pw_gid)
+        os.chown(self.folder, *self.owner)
         self._run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={ACCOUNT}", "-D", self._data)
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group id that the server runs with."""
+        return (_account().pw_uid, _account().pw_gid) if self._as else (os.getuid(), os.getgid())
 
     @property
     def _data(self) -> str:

@@ -16,7 +16,7 @@ class NoDisk(Exception):
 class SmallDisk:
     """An ext4 file system in a file, mounted at `path`. Raises NoDisk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, megabytes: int = 8) -> None:
         if os.getuid() != 0:
             raise NoDisk("mounting a small file system needs root")
         if shutil.which("mkfs.ext4") is None:
@@ -24,7 +24,7 @@ class SmallDisk:
         self._image, self.path = folder / "disk.img", folder / "disk"
         self.path.mkdir()
         with self._image.open("wb") as image:
-            image.truncate(8 << 20)
+            image.truncate(megabytes << 20)
         # Blocks as on a real disk: with those of 1 kB, which mkfs gives so small a disk, memory maps need room that was not asked for.
         subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", str(self._image)], check=True)
         if self._mount().returncode != 0:
