@@ -6,6 +6,7 @@ process and a power cut.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .faults import StoreUnavailable, check_identity, file_identity, folder_made, translated
+from .faults import LOCKED, StoreUnavailable, check_identity, file_identity, folder_made, translated
 from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
@@ -31,6 +32,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._file = Path(self.url.database or "") if self.is_sqlite else None
         self._was_open = False
+        self._turn = threading.Lock()
+        self._lock_wait_s = lock_wait_s
         self.engine = self._sqlite_engine(lock_wait_s) if self.is_sqlite else self._postgres_engine(lock_wait_s)
 
     @contextmanager
@@ -47,7 +50,7 @@ class Database:
         SQLite by itself locks at the first write, and by then another process may have changed what was read before it. In
         PostgreSQL, rows that are read to be changed are locked by `with_for_update`.
         """
-        with self._recovering(), self.engine.begin() as connection:
+        with self._recovering(), self._in_turn(), self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             self._check_file(connection)
@@ -68,13 +71,25 @@ class Database:
                 self.engine.dispose()
             raise
 
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Threads that write to SQLite queue here, since SQLite itself lets who waits sleep and look again, for up to 0.1 s at a time."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._lock_wait_s):
+            raise StoreUnavailable(*LOCKED)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def _check_file(self, connection: Connection) -> None:
         if self._file is not None:
             check_identity(self._file, connection.info["file"])
 
     def _sqlite_engine(self, lock_wait_s: float) -> Engine:
-        # A write that waits for its turn keeps its connection, so there are as many as a server has threads.
-        engine = create_engine(self.url, pool_size=16, max_overflow=48, pool_timeout=lock_wait_s)
+        engine = create_engine(self.url, pool_size=8, max_overflow=24, pool_timeout=lock_wait_s)
         file = Path(self.url.database or "")
 
         @event.listens_for(engine, "do_connect")

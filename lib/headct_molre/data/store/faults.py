@@ -21,7 +21,7 @@ class StoreUnavailable(HeadCTError):
     status = 503
 
 
-_LOCKED = ("store_locked", "Another process holds the store. Nothing was stored; send the request again.")
+LOCKED = ("store_locked", "Another process holds the store. Nothing was stored; send the request again.")
 _FULL = ("store_full", "The disk of the store is full. Nothing was stored; free some space and send the request again.")
 _READ_ONLY = ("store_read_only", "The store is read-only. Nothing was stored; make its file and folder writable.")
 _CLOSED = ("store_unreachable", "The store's file cannot be opened. Check its folder and the rights on it.")
@@ -33,8 +33,8 @@ _GONE = ("store_missing", "The store's file is gone. Nothing was stored; bring i
 _REPLACED = ("store_replaced", "The store's file was replaced. Nothing was stored; send the request again.")
 
 _SQLITE = {
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: _CLOSED,
