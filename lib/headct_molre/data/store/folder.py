@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ...errors import InvalidRequest
-from .database import Database
+from .database import REGISTRATION, Database, alone, inserting
 from .studies import StudyImages, new_study_row
 from .tables import STUDIES
 
 _BATCH = 200  # studies of one transaction; one with many would hold up submissions
-_LOCK = 7_500_302  # any number, the same for all servers of one PostgreSQL database
 
 
 class FolderImages(NamedTuple):
@@ -68,7 +68,7 @@ class FolderRegistry:
         iterator = iter(found)
         while part := list(islice(iterator, _BATCH)):
             with self._database.writing() as connection:
-                self._lock(connection)
+                alone(connection, REGISTRATION)
                 added += self._add(connection, part)
         return added
 
@@ -80,6 +80,7 @@ class FolderRegistry:
             part = moved[start : start + _BATCH]
             rows = [{"key": study, **{f"new_{column}": value for column, value in _columns(images).items()}} for study, images in part]
             with self._database.writing() as connection:
+                alone(connection, REGISTRATION)
                 connection.execute(statement, rows)
 
     def remove(self, gone: Sequence[FolderStudy]) -> None:
@@ -88,6 +89,7 @@ class FolderRegistry:
         for start in range(0, len(gone), _BATCH):
             rows = [{"key": study.study, "at": study.path} for study in gone[start : start + _BATCH]]
             with self._database.writing() as connection:
+                alone(connection, REGISTRATION)
                 connection.execute(update(STUDIES).where(here).values(present=False), rows)
 
     def claim(self, study: str, images: FolderImages, place: Callable[[], None]) -> None:
@@ -96,12 +98,12 @@ class FolderRegistry:
         Raises InvalidRequest `study_exists` where the id has images.
         """
         with self._database.writing() as connection:
-            self._lock(connection)
+            alone(connection, REGISTRATION)
             known = connection.execute(select(STUDIES.c.present).where(STUDIES.c.study == study).with_for_update()).first()
             if known is not None and known.present:
                 raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
             place()
-            self._write(connection, study, images, known is not None)
+            connection.execute(self._upsert(connection), [self._row(study, images)])
 
     def _add(self, connection: Connection, part: list[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
         at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images, _ in part]))
@@ -115,32 +117,27 @@ class FolderRegistry:
             if images.path in registered:
                 here = registered[images.path]
                 if not here.present:
-                    self._write(connection, here.study, images, known=True)
+                    new.append(self._row(here.study, images))
                     added.append(StudyImages(here.study, images.path, images.format))
                 continue
             study = next((name for name in names if known.get(name) is None), None)
             if study is None:
                 continue  # the last name is a hash of the path: never taken by another one
-            if study in known:
-                self._write(connection, study, images, known=True)
-            else:
-                new.append({**new_study_row(study, self._readers_required), **_columns(images)})
+            new.append(self._row(study, images))
             known[study] = images.path
             added.append(StudyImages(study, images.path, images.format))
         if new:
-            connection.execute(insert(STUDIES), new)
+            connection.execute(self._upsert(connection), new)
         return added
 
-    def _write(self, connection: Connection, study: str, images: FolderImages, known: bool) -> None:
-        if known:
-            connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(_columns(images)))
-        else:
-            connection.execute(insert(STUDIES).values({**new_study_row(study, self._readers_required), **_columns(images)}))
+    def _upsert(self, connection: Connection) -> sqlite.Insert | postgresql.Insert:
+        """A reader may submit on a study in the moment in which its images are registered, and so make its row."""
+        statement = inserting(connection, STUDIES)
+        noted = {name: statement.excluded[name] for name in ("path", "format", "fingerprint", "present")}
+        return statement.on_conflict_do_update(index_elements=["study"], set_=noted)
 
-    def _lock(self, connection: Connection) -> None:
-        """Ids are given one transaction after the other; SQLite has one writer anyway."""
-        if not self._database.is_sqlite:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    def _row(self, study: str, images: FolderImages) -> dict[str, Any]:
+        return {**new_study_row(study, self._readers_required), **_columns(images)}
 
 
 def _columns(images: FolderImages) -> dict[str, object]:

@@ -20,7 +20,11 @@ class StudyStore:
     def __init__(self, url: str, readers_per_study: int = 1, lock_wait_s: float = LOCK_WAIT_S) -> None:
         """Opens the database and brings it to the newest schema. Raises InvalidRequest `invalid_store_url`, StoreUnavailable."""
         self.database = Database(url, lock_wait_s)
-        migrate(self.database)
+        try:
+            migrate(self.database)
+        except BaseException:
+            self.database.close()
+            raise
         self.studies = Studies(self.database, readers_per_study)
         self.study_list = StudyList(self.database)
         self.folder = FolderRegistry(self.database, readers_per_study)
