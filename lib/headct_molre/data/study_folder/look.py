@@ -45,14 +45,14 @@ def studies_in(folders: Mapping[str, Folder], known: Collection[str] = (), top: 
             (key,) = content.dicom
             found.append(Found(FolderImages(path, "dicom", key, is_folder=True), content.settled))
             continue
-        found += [volume_found(path, file) for file in folder.volumes]
+        found += [volume_found(path, file, folder.settled or file.is_settled(folder.read_at)) for file in folder.volumes]
         waiting += [_joined(path, name) for name in folder.folders]
     return sorted(found, key=lambda each: (each.images.path.count("/"), each.images.path))
 
 
-def volume_found(folder: str, file: File) -> Found:
+def volume_found(folder: str, file: File, settled: bool) -> Found:
     """A volume file as a study."""
-    return Found(FolderImages(_joined(folder, file.name), file.format, f"{file.size}:{file.mtime_ns}"), file.settled)
+    return Found(FolderImages(_joined(folder, file.name), file.format, f"{file.size}:{file.mtime_ns}"), settled)
 
 
 def _below(folders: Mapping[str, Folder]) -> dict[str, _Below]:

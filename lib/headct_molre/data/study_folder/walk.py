@@ -23,13 +23,16 @@ _TRIES = 8  # files of a folder that are opened to see whether they are DICOM
 
 
 class File(NamedTuple):
-    """A volume file with its size in bytes and time in nanoseconds."""
+    """A volume file with the name of its format, its size in bytes and its time in nanoseconds."""
 
     name: str
     format: str
     size: int
     mtime_ns: int
-    settled: bool
+
+    def is_settled(self, now: float) -> bool:
+        """Whether it has been left alone for a while, so that it is no longer being copied."""
+        return not _is_new(self.mtime_ns, now)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Folder:
     folders: tuple[str, ...] = ()
     dicom: frozenset[str] = frozenset()
     names: int = 0
-    settled: bool = True
+    settled: bool = field(default=True, compare=False)
     entries: int = 0
     unnamed: int = 0  # names that are not UTF-8, which the store cannot hold
 
@@ -137,7 +140,7 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
                 # Below the studies folder, DICOM files are slices of the folder's study.
                 if suffix is None or (suffix == ".dcm" and path):
                     others.append(entry.name)
-                elif (file := _file(entry, FORMATS[suffix], now)) is not None:
+                elif (file := _file(entry, FORMATS[suffix])) is not None:
                     volumes.append(file)
     others.sort()
     names = hash(tuple(others))
@@ -145,7 +148,7 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
         dicom = before.dicom
     else:
         dicom = _dicom_studies(place, others) if path else frozenset()
-    settled = all(file.settled for file in volumes) and not (dicom and _is_new(status.st_mtime_ns, now))
+    settled = all(file.is_settled(now) for file in volumes) and not (dicom and _is_new(status.st_mtime_ns, now))
     return Folder(
         path=path,
         mtime_ns=status.st_mtime_ns,
@@ -168,12 +171,12 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _file(entry: os.DirEntry[str], kind: str, now: float) -> File | None:
+def _file(entry: os.DirEntry[str], kind: str) -> File | None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:
         return None  # removed since its name was read
-    return File(entry.name, kind, status.st_size, status.st_mtime_ns, not _is_new(status.st_mtime_ns, now))
+    return File(entry.name, kind, status.st_size, status.st_mtime_ns)
 
 
 def _is_new(mtime_ns: int, now: float) -> bool:

@@ -172,7 +172,7 @@ class StudyFolder:
         for suffix in FORMATS:
             status = _status(self.root / f"{study}{suffix}")
             if status is not None and stat.S_ISREG(status.st_mode):
-                return volume_found("", File(f"{study}{suffix}", FORMATS[suffix], status.st_size, status.st_mtime_ns, True))
+                return volume_found("", File(f"{study}{suffix}", FORMATS[suffix], status.st_size, status.st_mtime_ns), settled=True)
         status = _status(self.root / study)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return None
