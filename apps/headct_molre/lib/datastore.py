@@ -123,7 +123,7 @@ class HeadCTDatastore(Datastore):
         sync_file(source)
         name, status = f"{study}{suffix}", source.stat()
         target = self.folder.root / name
-        images = FolderImages(name, FORMATS[suffix], f"{status.st_size}:{status.st_mtime_ns}", (study,))
+        images = FolderImages(name, FORMATS[suffix], f"{status.st_size}:{status.st_mtime_ns}")
         placed = False
 
         def place() -> None:

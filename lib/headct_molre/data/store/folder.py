@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ...errors import InvalidRequest
-from .database import Database
+from .database import REGISTRATION, Database, alone, inserting
 from .studies import StudyImages, new_study_row
 from .tables import STUDIES
 
 _BATCH = 200  # studies of one transaction; one with many would hold up submissions
-_LOCK = 7_500_302  # any number, the same for all servers of one PostgreSQL database
 
 
-@dataclass(frozen=True)
-class FolderImages:
-    """Images that were found: `path` inside the folder with / as separator, and the `names` that may become their id, best first."""
+class FolderImages(NamedTuple):
+    """Images that were found: `path` inside the folder with / as separator."""
 
     path: str
     format: str
     fingerprint: str | None
-    names: tuple[str, ...]
+    is_folder: bool = False
 
 
-@dataclass(frozen=True)
-class FolderStudy:
+class FolderStudy(NamedTuple):
     """A registered study: where its images lie, or lay before they went away."""
 
     study: str
     path: str
-    format: str
+    format: str | None
     fingerprint: str | None
     present: bool
 
@@ -52,7 +49,7 @@ class FolderRegistry:
         query = select(table.study, table.path, table.format, table.fingerprint, table.present)
         with self._database.reading() as connection:
             rows = connection.execute(query.where(table.path.is_not(None)).order_by(table.study)).all()
-        return [FolderStudy(row[0], row[1], row[2] or "", row[3], row[4]) for row in rows]
+        return [FolderStudy(*row) for row in rows]
 
     def images(self, study: str) -> StudyImages | None:
         """Where the images of a study lie; None for a study that is unknown or whose images are not there."""
@@ -62,8 +59,8 @@ class FolderRegistry:
             row = connection.execute(query).first()
         return None if row is None else StudyImages(*row)
 
-    def add(self, found: Iterable[FolderImages]) -> list[StudyImages]:
-        """Registers images that are not registered; at a new path they get the first of their names that is free.
+    def add(self, found: Iterable[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
+        """Registers images that are not registered; at a new path they get the first of the names beside them that is free.
 
         A name is free where no study has it, or one that never had images: labels may be imported before the images come.
         """
@@ -71,7 +68,7 @@ class FolderRegistry:
         iterator = iter(found)
         while part := list(islice(iterator, _BATCH)):
             with self._database.writing() as connection:
-                self._lock(connection)
+                alone(connection, REGISTRATION)
                 added += self._add(connection, part)
         return added
 
@@ -83,6 +80,7 @@ class FolderRegistry:
             part = moved[start : start + _BATCH]
             rows = [{"key": study, **{f"new_{column}": value for column, value in _columns(images).items()}} for study, images in part]
             with self._database.writing() as connection:
+                alone(connection, REGISTRATION)
                 connection.execute(statement, rows)
 
     def remove(self, gone: Sequence[FolderStudy]) -> None:
@@ -91,6 +89,7 @@ class FolderRegistry:
         for start in range(0, len(gone), _BATCH):
             rows = [{"key": study.study, "at": study.path} for study in gone[start : start + _BATCH]]
             with self._database.writing() as connection:
+                alone(connection, REGISTRATION)
                 connection.execute(update(STUDIES).where(here).values(present=False), rows)
 
     def claim(self, study: str, images: FolderImages, place: Callable[[], None]) -> None:
@@ -99,51 +98,46 @@ class FolderRegistry:
         Raises InvalidRequest `study_exists` where the id has images.
         """
         with self._database.writing() as connection:
-            self._lock(connection)
+            alone(connection, REGISTRATION)
             known = connection.execute(select(STUDIES.c.present).where(STUDIES.c.study == study).with_for_update()).first()
             if known is not None and known.present:
                 raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
             place()
-            self._write(connection, study, images, known is not None)
+            connection.execute(self._upsert(connection), [self._row(study, images)])
 
-    def _add(self, connection: Connection, part: list[FolderImages]) -> list[StudyImages]:
-        at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images in part]))
+    def _add(self, connection: Connection, part: list[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
+        at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images, _ in part]))
         # By another server, by an upload, or before the images went away for a while.
         registered = {row.path: row for row in connection.execute(at)}
-        names = {name for images in part for name in images.names}
-        rows = connection.execute(select(STUDIES.c.study, STUDIES.c.path).where(STUDIES.c.study.in_(names))).all()
+        wanted = {name for _, names in part for name in names}
+        rows = connection.execute(select(STUDIES.c.study, STUDIES.c.path).where(STUDIES.c.study.in_(wanted))).all()
         known = dict(iter(rows))
         added, new = [], []
-        for images in part:
+        for images, names in part:
             if images.path in registered:
                 here = registered[images.path]
                 if not here.present:
-                    self._write(connection, here.study, images, known=True)
+                    new.append(self._row(here.study, images))
                     added.append(StudyImages(here.study, images.path, images.format))
                 continue
-            study = next((name for name in images.names if known.get(name) is None), None)
+            study = next((name for name in names if known.get(name) is None), None)
             if study is None:
                 continue  # the last name is a hash of the path: never taken by another one
-            if study in known:
-                self._write(connection, study, images, known=True)
-            else:
-                new.append({**new_study_row(study, self._readers_required), **_columns(images)})
+            new.append(self._row(study, images))
             known[study] = images.path
             added.append(StudyImages(study, images.path, images.format))
         if new:
-            connection.execute(insert(STUDIES), new)
+            connection.execute(self._upsert(connection), new)
         return added
 
-    def _write(self, connection: Connection, study: str, images: FolderImages, known: bool) -> None:
-        if known:
-            connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(_columns(images)))
-        else:
-            connection.execute(insert(STUDIES).values({**new_study_row(study, self._readers_required), **_columns(images)}))
+    def _upsert(self, connection: Connection) -> sqlite.Insert | postgresql.Insert:
+        """A reader may submit on a study in the moment in which its images are registered, and so make its row."""
+        statement = inserting(connection, STUDIES)
+        noted = {name: statement.excluded[name] for name in ("path", "format", "fingerprint", "present")}
+        return statement.on_conflict_do_update(index_elements=["study"], set_=noted)
 
-    def _lock(self, connection: Connection) -> None:
-        """Ids are given one transaction after the other; SQLite has one writer anyway."""
-        if not self._database.is_sqlite:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    def _row(self, study: str, images: FolderImages) -> dict[str, Any]:
+        return {**new_study_row(study, self._readers_required), **_columns(images)}
 
 
 def _columns(images: FolderImages) -> dict[str, object]:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel, SubmissionModel
 from .clock import now
-from .database import Database
+from .database import Database, inserting
 from .tables import PREDICTIONS, STUDIES
 
 
@@ -41,7 +41,7 @@ class Predictions:
         with self._database.writing() as connection:
             if _first_valid(connection.execute(select(PREDICTIONS.c.document).where(here)).scalars()) is None:
                 connection.execute(delete(PREDICTIONS).where(here))
-                connection.execute(insert(PREDICTIONS).values(row))
+                connection.execute(inserting(connection, PREDICTIONS).values(row).on_conflict_do_nothing())
 
     def get(self, content_sha256: str, model: ModelCard | PredictionModel) -> Prediction | None:
         """The stored prediction of a model version on the images with this hash, as they are prepared today."""

@@ -2,6 +2,9 @@
 
 A lease says that a reader has a study open. It keeps the study from being offered to more readers than it needs, and forbids
 nothing: any study can be opened by its id. A lease that has expired is no lease, whether or not its row was removed.
+
+Of two offers at the same moment, the second sees the lease of the first: they pass `alone`. In PostgreSQL locks are taken in this order:
+offers, rows of studies, rows of leases.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ...errors import InvalidRequest, NotFound
 from ...readers import checked_reader
 from ...schema import Contract
 from .clock import now, with_zone
-from .database import Database
+from .database import OFFERS, Database, alone
 from .offers import REOPENED, REQUIRED, SKIPPED, any_study, first_by_id, first_of, free_for, latest_opened, wanted_from
 from .reading_history import EVERY_STUDY, Reading, ReadingEvent, ReadingOfMine, history, read_by, read_by_several
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
@@ -26,7 +29,6 @@ MOST_READERS = 20
 LONGEST_REASON = 1000
 Order = Literal["random", "id"]
 _PART = 5000  # studies of one statement; SQLite takes 32,766 values
-_LOCK = 7_500_303  # any number, the same for all servers of one PostgreSQL database
 
 # Finds a study among those that meet a condition and locks its row.
 _Choose = Callable[[Connection, ColumnElement[bool]], str | None]
@@ -90,7 +92,7 @@ class Readings:
         """Takes or renews a lease by hand. Raises NotFound `unknown_study`, InvalidRequest `invalid_reader`."""
         checked_reader(reader)
         with self._database.writing() as connection:
-            self._one_at_a_time(connection)
+            alone(connection, OFFERS)
             _state(connection, study)
             at = now()
             lease = _take(connection, study, reader, at, lease_s)
@@ -144,7 +146,7 @@ class Readings:
         named = [EVERY_STUDY] if studies is None else list(dict.fromkeys(studies))
         changed = 0
         with self._database.writing() as connection:
-            self._one_at_a_time(connection)
+            alone(connection, OFFERS)
             for part in (named[start : start + _PART] for start in range(0, len(named), _PART)):
                 if studies is not None:
                     _check_known(connection, part)
@@ -176,7 +178,7 @@ class Readings:
     def _offer(self, reader: str, lease_s: float, another: bool, choose: _Choose) -> Offer | None:
         checked_reader(reader)
         with self._database.writing() as connection:
-            self._one_at_a_time(connection)
+            alone(connection, OFFERS)
             at = now()
             wanted = wanted_from(reader)
             study = None if another else latest_opened(connection, reader, at, wanted)
@@ -190,14 +192,6 @@ class Readings:
                 connection.execute(delete(LEASES).where(LEASES.c.reader == reader, LEASES.c.study != study))
             connection.execute(delete(LEASES).where(LEASES.c.expires_at <= at))
         return Offer(lease=lease, again=again)
-
-    def _one_at_a_time(self, connection: Connection) -> None:
-        """Of two offers, the second sees the lease of the first. In SQLite only one transaction writes anyway.
-
-        Lock order in PostgreSQL: this one, rows of studies, rows of leases.
-        """
-        if not self._database.is_sqlite:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
 def _take(connection: Connection, study: str, reader: str, at: datetime, lease_s: float) -> Lease:

@@ -26,7 +26,11 @@ class StudyStore:
         Raises InvalidRequest `invalid_store_url` or `unknown_label_rule`, StoreUnavailable.
         """
         self.database = Database(url, lock_wait_s)
-        migrate(self.database)
+        try:
+            migrate(self.database)
+        except BaseException:
+            self.database.close()
+            raise
         self.studies = Studies(self.database, readers_per_study)
         self.study_list = StudyList(self.database)
         self.folder = FolderRegistry(self.database, readers_per_study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pydantic import FiniteFloat
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...errors import InvalidRequest
@@ -40,9 +40,11 @@ class Submissions:
         """Stores a submission and returns its record; on return it is on disk, and the reader's lease has ended.
 
         A retry (same id, same content) is stored once and answered with the first record.
-        Raises InvalidRequest `submission_conflict` when the id was used for something else, StoreUnavailable.
+        Raises InvalidRequest `submission_conflict` when the id was used for something else, `invalid_text`, StoreUnavailable.
         """
+        _check_text(submission)
         submission_id, received = str(submission.submission_id), now()
+        # Outside the transaction: what was on screen was stored long before, and nobody else has to wait while it is unpacked.
         shown = self._predictions.shown(submission.study, submission.model)
         row = {
             "submission_id": submission_id,
@@ -97,13 +99,21 @@ class Submissions:
 
     def counts(self) -> dict[str, int]:
         """Number of submissions of every study that has one."""
-        query = select(SUBMISSIONS.c.study, func.count()).group_by(SUBMISSIONS.c.study)
+        query = select(STUDIES.c.study, STUDIES.c.submissions).where(STUDIES.c.submissions > 0)
         with self._database.reading() as connection:
             return dict(iter(connection.execute(query)))
 
     def label(self, study: str) -> dict[str, State]:
         """The label of a study, derived from its submissions by the store's rule; see `derive_label`."""
         return derive_label((record.submission for record in self.of(study)), self._label_rule)
+
+
+def _check_text(submission: Submission) -> None:
+    """A document may hold any character, but PostgreSQL's columns, by which records are found, have no NUL."""
+    version = "" if submission.model is None else submission.model.version
+    for field, value in (("reader", submission.reader), ("model.version", version)):
+        if "\x00" in value:
+            raise InvalidRequest("invalid_text", f"{field} holds a NUL character. Send it without.", field=field)
 
 
 def _record(row: RowMapping) -> SubmissionRecord:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ...imaging.formats import FORMATS, study_suffix
 from ..store.folder import FolderImages
-from .names import study_names
 from .walk import File, Folder
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A study's images; not `settled` while they may still be copied."""
 
     images: FolderImages
@@ -45,18 +43,16 @@ def studies_in(folders: Mapping[str, Folder], known: Collection[str] = (), top: 
             continue
         if path and len(content.dicom) == 1 and path not in parents and (not content.has_volumes or path in known):
             (key,) = content.dicom
-            found.append(Found(FolderImages(path, "dicom", key, study_names(path, is_folder=True)), content.settled))
+            found.append(Found(FolderImages(path, "dicom", key, is_folder=True), content.settled))
             continue
-        found += [volume_found(path, file) for file in folder.volumes]
+        found += [volume_found(path, file, folder.settled or file.is_settled(folder.read_at)) for file in folder.volumes]
         waiting += [_joined(path, name) for name in folder.folders]
     return sorted(found, key=lambda each: (each.images.path.count("/"), each.images.path))
 
 
-def volume_found(folder: str, file: File) -> Found:
+def volume_found(folder: str, file: File, settled: bool) -> Found:
     """A volume file as a study."""
-    path = _joined(folder, file.name)
-    kind = FORMATS[study_suffix(file.name) or ""]
-    return Found(FolderImages(path, kind, f"{file.size}:{file.mtime_ns}", study_names(path, is_folder=False)), file.settled)
+    return Found(FolderImages(_joined(folder, file.name), file.format, f"{file.size}:{file.mtime_ns}"), settled)
 
 
 def _below(folders: Mapping[str, Folder]) -> dict[str, _Below]:

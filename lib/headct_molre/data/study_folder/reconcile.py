@@ -42,7 +42,7 @@ def compare(found: Sequence[Found], studies: Sequence[FolderStudy], walk: Walk, 
     for each in found:
         images, known = each.images, registered.get(each.images.path)
         if known is not None:
-            if known != FolderStudy(known.study, images.path, images.format, images.fingerprint, True):
+            if (known.format, known.fingerprint, known.present) != (images.format, images.fingerprint, True):
                 changes.moved.append((known.study, images))
         elif images.path in successors:
             changes.moved.append((successors[images.path].study, images))

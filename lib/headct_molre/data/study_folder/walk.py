@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ...imaging.dicom_study import study_uid
-from ...imaging.formats import study_suffix
+from ...imaging.formats import FORMATS, study_suffix
 from ...imaging.limits import MAX_FOLDER_DEPTH
 
 # A file that was written this short a time ago may still grow.
@@ -21,14 +22,17 @@ TIME_RESOLUTION_S = 3.0
 _TRIES = 8  # files of a folder that are opened to see whether they are DICOM
 
 
-@dataclass(frozen=True)
-class File:
-    """A volume file with its size in bytes and time in nanoseconds."""
+class File(NamedTuple):
+    """A volume file with the name of its format, its size in bytes and its time in nanoseconds."""
 
     name: str
+    format: str
     size: int
     mtime_ns: int
-    settled: bool
+
+    def is_settled(self, now: float) -> bool:
+        """Whether it has been left alone for a while, so that it is no longer being copied."""
+        return not _is_new(self.mtime_ns, now)
 
 
 @dataclass(frozen=True)
@@ -40,20 +44,20 @@ class Folder:
     """
 
     path: str
-    mtime_ns: int
-    read_at: float
+    mtime_ns: int = field(compare=False)
+    read_at: float = field(compare=False)
     volumes: tuple[File, ...] = ()
     folders: tuple[str, ...] = ()
     dicom: frozenset[str] = frozenset()
     names: int = 0
-    settled: bool = True
+    settled: bool = field(default=True, compare=False)
     entries: int = 0
     unnamed: int = 0  # names that are not UTF-8, which the store cannot hold
 
 
 @dataclass
 class Walk:
-    """The folders by their path, and those that could not be read."""
+    """The folders by their path, those that could not be read, and whether anything is other than in the walk before."""
 
     folders: dict[str, Folder] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
@@ -98,7 +102,7 @@ def walk(
         except OSError:
             result.unreadable.add(path)
             continue
-        result.changed |= folder is not before.get(path)
+        result.changed |= folder is not before.get(path) and folder != before.get(path)
         result.folders[path] = folder
         if path.count("/") + 1 < MAX_FOLDER_DEPTH:
             waiting += [f"{path}/{name}" if path else name for name in folder.folders]
@@ -136,7 +140,7 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
                 # Below the studies folder, DICOM files are slices of the folder's study.
                 if suffix is None or (suffix == ".dcm" and path):
                     others.append(entry.name)
-                elif (file := _file(entry, now)) is not None:
+                elif (file := _file(entry, FORMATS[suffix])) is not None:
                     volumes.append(file)
     others.sort()
     names = hash(tuple(others))
@@ -144,12 +148,12 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
         dicom = before.dicom
     else:
         dicom = _dicom_studies(place, others) if path else frozenset()
-    settled = all(file.settled for file in volumes) and not (dicom and _is_new(status.st_mtime_ns, now))
+    settled = all(file.is_settled(now) for file in volumes) and not (dicom and _is_new(status.st_mtime_ns, now))
     return Folder(
         path=path,
         mtime_ns=status.st_mtime_ns,
         read_at=now,
-        volumes=tuple(sorted(volumes, key=lambda file: file.name)),
+        volumes=tuple(sorted(volumes)),
         folders=tuple(sorted(folders)),
         dicom=dicom,
         names=names,
@@ -167,12 +171,12 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _file(entry: os.DirEntry[str], now: float) -> File | None:
+def _file(entry: os.DirEntry[str], kind: str) -> File | None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:
         return None  # removed since its name was read
-    return File(entry.name, status.st_size, status.st_mtime_ns, not _is_new(status.st_mtime_ns, now))
+    return File(entry.name, kind, status.st_size, status.st_mtime_ns)
 
 
 def _is_new(mtime_ns: int, now: float) -> bool:

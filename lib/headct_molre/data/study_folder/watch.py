@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import HeadCTError
-from ...imaging.formats import STUDY_SUFFIXES
-from ..store.folder import FolderRegistry, FolderStudy
+from ...imaging.formats import FORMATS
+from ..store.folder import FolderImages, FolderRegistry, FolderStudy
 from ..store.studies import StudyImages
 from .look import Found, studies_in, volume_found
+from .names import study_names
 from .reconcile import Changes, compare
 from .walk import File, Folder, Walk, walk
 
@@ -87,7 +88,7 @@ class StudyFolder:
         asked = time.monotonic()
         found = self._beside(study)
         if found is not None:
-            for images in self._registry.add([found.images]):
+            for images in self._registry.add([_named(found.images)]):
                 if images.study == study:
                     return images
         # Not `with`: a request does not wait longer than this.
@@ -106,7 +107,7 @@ class StudyFolder:
         """Notes that the images of a registered study are not at their path any more; False where that looks like an outage."""
         went = _went(self.root, path)
         if went:
-            self._registry.remove([FolderStudy(study, path, "", None, True)])
+            self._registry.remove([FolderStudy(study, path, None, None, True)])
         return went
 
     def problems(self) -> list[Problem]:
@@ -154,7 +155,7 @@ class StudyFolder:
             found = [Found(each.images, True) for each in found]
         changes = compare(found, studies, seen, accept_missing)
         self._registry.move(changes.moved)
-        self._registry.add(changes.new)
+        self._registry.add(map(_named, changes.new))
         self._registry.remove([study for study in changes.gone if not self._came_back(study, seen)])
         self._folders = seen.folders
         self._waiting = bool(changes.held or seen.unreadable) or not all(each.settled for each in found)
@@ -168,16 +169,20 @@ class StudyFolder:
 
     def _beside(self, study: str) -> Found | None:
         """The study of this name directly in the studies folder."""
-        for suffix in STUDY_SUFFIXES:
+        for suffix in FORMATS:
             status = _status(self.root / f"{study}{suffix}")
             if status is not None and stat.S_ISREG(status.st_mode):
-                return volume_found("", File(f"{study}{suffix}", status.st_size, status.st_mtime_ns, True))
+                return volume_found("", File(f"{study}{suffix}", FORMATS[suffix], status.st_size, status.st_mtime_ns), settled=True)
         status = _status(self.root / study)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return None
         seen = walk(self.root, start=study, stopped=_after(FIND_WAIT_S))
         found = [] if seen is None else studies_in(seen.folders, top=study)
         return found[0] if [each.images.path for each in found] == [study] else None
+
+
+def _named(images: FolderImages) -> tuple[FolderImages, tuple[str, ...]]:
+    return images, study_names(images.path, images.is_folder)
 
 
 def _went(root: Path, path: str) -> bool:

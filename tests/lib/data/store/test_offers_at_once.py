@@ -10,18 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from headct_molre.data.store import StudyStore
 from headct_molre.data.store.tables import STUDIES
 from reading_room import reading, register
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def store(store_url):
-    store = StudyStore(store_url)
-    yield store
-    store.close()
 
 
 def at_once(work, count):

@@ -4,18 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headct_molre.data.store import StudyStore
 from headct_molre.errors import InvalidRequest
 from reading_room import reading, register
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def store(store_url):
-    store = StudyStore(store_url)
-    yield store
-    store.close()
 
 
 def test_the_history_tells_who_did_what_in_order_of_time(store):

@@ -14,13 +14,6 @@ from reading_room import reading, register
 HOUR = 3600.0
 
 
-@pytest.fixture
-def store(store_url):
-    store = StudyStore(store_url)
-    yield store
-    store.close()
-
-
 def offered(store, reader, **how):
     offer = store.readings.offer(reader, HOUR, **({"order": "id"} | how))
     return offer and offer.lease.study

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headct_molre.data.store import StudyStore, sqlite_url
+from headct_molre.data.store import StudyStore
 from headct_molre.data.study_folder import StudyFolder, compare, studies_in, walk
 from headct_molre.data.study_folder.watch import FIND_WAIT_S
 from headct_molre.errors import HeadCTError
@@ -25,8 +25,8 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = StudyStore(sqlite_url(tmp_path / "store.sqlite"))
+def store(store_url):
+    store = StudyStore(store_url)
     yield store
     store.close()
 
@@ -276,13 +276,13 @@ def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(folder, root, t
     assert folder.find("secret") is None
 
 
-def test_the_thread_survives_a_store_that_fails_and_ends_with_close(folder, root, store, tmp_path):
+def test_the_thread_survives_a_store_that_fails_and_ends_with_close(folder, root, store):
     folder.start()
     with store.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE studies RENAME TO hidden")
     volume(root, "a.nii")
     until(lambda: folder.problems() != [])
-    assert [problem.code for problem in folder.problems()] == ["scan_failed"]
+    assert folder.problems()[0].code.startswith("store_")
     with store.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE hidden RENAME TO studies")
     until(lambda: "a" in present(store))
