@@ -1,5 +1,6 @@
 """Several readers on one real server, walked over HTTP."""
 
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +87,11 @@ def test_a_study_whose_images_went_away_a_moment_ago_is_not_offered(http, server
         assert following(http, "anna")["id"] == STUDIES[1]
     finally:
         aside.rename(image)
+        deadline = time.monotonic() + 60
+        while not http.get(f"/headct/studies/{FIRST}").json()["present"]:
+            assert time.monotonic() < deadline
+            assert http.post("/headct/studies/scan").status_code == 200
+            time.sleep(0.1)
 
 
 def test_a_study_is_opened_by_hand_and_tells_who_else_has_it(http):
