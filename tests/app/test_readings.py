@@ -131,7 +131,7 @@ def test_a_study_needs_two_readers_on_request(http):
     assert [following(http, reader)["id"] for reader in ("anna", "ben", "cleo")] == [FIRST, FIRST, STUDIES[1]]
     submit(http, FIRST, "anna", "present")
     submit(http, FIRST, "ben", "absent")
-    assert not http.get(f"/headct/studies/{FIRST}").json().get("is_open", False)
+    assert http.get(f"/headct/studies/{FIRST}").json()["open"] is False
     assert http.get(f"/headct/studies/{FIRST}/label").json()["findings"]["hydrocephalus"] == "uncertain"
 
 
