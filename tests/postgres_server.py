@@ -48,14 +48,18 @@ class PostgresServer:
 
     def __init__(self, durable: bool = False) -> None:
         # Not in pytest's folder, which only its owner may enter; and a socket's path has at most 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="headct-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="headct-postgres-", dir=None if durable else _memory()))
         self.durable = durable
         self.process: subprocess.Popen | None = None
         self._programs = binaries()
         self._as = {"user": ACCOUNT, "group": _account().pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
-        if self._as:
-            os.chown(self.folder, _account().pw_uid, _account().pw_gid)
+        os.chown(self.folder, *self.owner)
         self._run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={ACCOUNT}", "-D", self._data)
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group id that the server runs with."""
+        return (_account().pw_uid, _account().pw_gid) if self._as else (os.getuid(), os.getgid())
 
     @property
     def _data(self) -> str:
@@ -63,7 +67,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts the server and returns when it answers."""
-        settings = ["listen_addresses=", f"fsync={'on' if self.durable else 'off'}", "max_connections=100", "log_checkpoints=off"]
+        settings = ["listen_addresses=", "log_checkpoints=off", f"fsync={'on' if self.durable else 'off'}"]
         command = [str(self._programs / "postgres"), "-D", self._data, "-k", str(self.folder)]
         command += [word for setting in settings for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
@@ -128,6 +132,12 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=300, **self._as)
+
+
+def _memory() -> str | None:
+    """A folder in memory with room for a test run; in a container it may be too small."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 2**30 else None
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -18,6 +18,7 @@ from headct_molre.data.store import StudyStore
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
 from headct_molre.server.config import server_config
+from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -29,7 +30,7 @@ class HeadCTApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         config = server_config()
-        self.store = StudyStore(config.store_url, config.readers_per_study)
+        self.store = StudyStore(config.store_url, config.readers_per_study, label_rule=config.label_rule)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -41,7 +42,7 @@ class HeadCTApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> HeadCTDatastore:
-        return HeadCTDatastore(Path(self.studies), self.store)
+        return HeadCTDatastore(Path(self.studies), self.store, server_config().scan_s)
 
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
@@ -61,11 +62,14 @@ class HeadCTApp(MONAILabelApp):
         return infers
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": RandomStudy()}
+        lease_s = server_config().lease_s
+        return {"random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
-        self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
+        # Here and not in init_datastore, which a training process calls too.
+        self.datastore().remove_incoming()
+        self.datastore().folder.start()
         super().on_init_complete()
 
     def infer_task(self, model: str) -> HeadCT:

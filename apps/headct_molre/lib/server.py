@@ -39,7 +39,7 @@ from lib.limits import Limits
 from lib.logs import event
 from lib.metrics import watch_store
 from lib.monailabel_settings import settle
-from lib.routes import auth, health, inference, studies, submissions, uploads
+from lib.routes import auth, health, inference, readings, studies, submissions, uploads
 
 CONFIG = settle()
 
@@ -87,7 +87,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
     install_error_handlers(monailabel_app)
     # Its only middleware opens the server to the scripts of every web site; `cors.Cors` does that for the named ones.
     monailabel_app.user_middleware.clear()
-    for routes in (auth, health, inference, studies, submissions, uploads):
+    for routes in (auth, health, inference, readings, studies, submissions, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
     app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)

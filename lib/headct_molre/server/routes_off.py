@@ -41,7 +41,6 @@ ROUTES_OFF = (
     _off("scoring", "/scoring", "This server has no scoring methods; labels are compared when a model is evaluated."),
     _off("wsi", "/infer/wsi", "This server does not read pathology slides."),
     _off("wsi_v2", "/infer/wsi_v2", "This server does not read pathology slides."),
-    _off("datastore", "/datastore/", "Add studies with PUT /datastore/image.", "PUT"),
     _off("label_info", "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own.", "PUT"),
     _off("updatelabelinfo", "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own.", "PUT"),
 )  # fmt: skip

@@ -10,10 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from ...errors import HeadCTError
-from .database import Database
+from .database import MIGRATION, Database, alone
 
 FIRST = "0001"  # what releases made before there were migrations
-_LOCK = 7_500_301  # any number, the same for all servers of one PostgreSQL database
 
 
 def migrate(database: Database) -> None:
@@ -24,8 +23,7 @@ def migrate(database: Database) -> None:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
     with database.writing() as connection:
-        if not database.is_sqlite:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        alone(connection, MIGRATION)
         current = _current(connection)
         if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
             message = f"The store was written by a newer release (schema {current}). Install that release, or restore an older backup."

@@ -12,7 +12,7 @@ from ...errors import InvalidRequest
 from ...schema import Contract, State, Submission
 from .clock import now, with_zone
 from .database import Database
-from .labels import derive_label
+from .labels import DEFAULT_RULE, checked_rule, derive_label
 from .predictions import Predictions
 from .studies import ensure_study
 from .tables import LEASES, STUDIES, SUBMISSIONS
@@ -29,18 +29,22 @@ class SubmissionRecord(Contract):
 class Submissions:
     """The part of the store that is the truth; everything else can be made again."""
 
-    def __init__(self, database: Database, predictions: Predictions, readers_required: int) -> None:
+    def __init__(self, database: Database, predictions: Predictions, readers_required: int, label_rule: str = DEFAULT_RULE) -> None:
+        """Raises InvalidRequest `unknown_label_rule`."""
         self._database = database
         self._predictions = predictions
         self._readers_required = readers_required
+        self._label_rule = checked_rule(label_rule)
 
     def add(self, submission: Submission) -> SubmissionRecord:
         """Stores a submission and returns its record; on return it is on disk, and the reader's lease has ended.
 
         A retry (same id, same content) is stored once and answered with the first record.
-        Raises InvalidRequest `submission_conflict` when the id was used for something else, StoreUnavailable.
+        Raises InvalidRequest `submission_conflict` when the id was used for something else, `invalid_text`, StoreUnavailable.
         """
+        _check_text(submission)
         submission_id, received = str(submission.submission_id), now()
+        # Outside the transaction: what was on screen was stored long before, and nobody else has to wait while it is unpacked.
         shown = self._predictions.shown(submission.study, submission.model)
         row = {
             "submission_id": submission_id,
@@ -95,7 +99,7 @@ class Submissions:
 
     def counts(self) -> dict[str, int]:
         """Number of submissions of every study that has one."""
-        query = select(SUBMISSIONS.c.study, func.count()).group_by(SUBMISSIONS.c.study)
+        query = select(STUDIES.c.study, STUDIES.c.submissions).where(STUDIES.c.submissions > 0)
         with self._database.reading() as connection:
             return dict(iter(connection.execute(query)))
 
@@ -105,8 +109,16 @@ class Submissions:
             return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
 
     def label(self, study: str) -> dict[str, State]:
-        """The label of a study, derived from its submissions; see `derive_label`."""
-        return derive_label(record.submission for record in self.of(study))
+        """The label of a study, derived from its submissions by the store's rule; see `derive_label`."""
+        return derive_label((record.submission for record in self.of(study)), self._label_rule)
+
+
+def _check_text(submission: Submission) -> None:
+    """A document may hold any character, but PostgreSQL's columns, by which records are found, have no NUL."""
+    version = "" if submission.model is None else submission.model.version
+    for field, value in (("reader", submission.reader), ("model.version", version)):
+        if "\x00" in value:
+            raise InvalidRequest("invalid_text", f"{field} holds a NUL character. Send it without.", field=field)
 
 
 def _record(row: RowMapping) -> SubmissionRecord:
