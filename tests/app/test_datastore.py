@@ -249,7 +249,8 @@ def test_the_hash_of_images_is_kept_until_they_change(datastore, folder, monkeyp
 
 def test_a_hash_for_the_whole_study_does_not_hide_which_series_was_shown(datastore, folder):
     datastore._store.studies.set_content("series", "f" * 64)
-    aged(folder / "series" / "inner")
+    for path in (folder / "series").rglob("*"):
+        aged(path)
     datastore.content("series")
     assert datastore._store.studies.content("series", "x") is None
     with datastore._store.database.reading() as connection:
