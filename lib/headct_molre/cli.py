@@ -15,6 +15,7 @@ from . import __version__
 from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
+from .cli_store import add_store
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
+    add_store(commands)
     return parser
 
 

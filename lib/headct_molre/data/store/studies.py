@@ -131,6 +131,14 @@ def ensure_study(connection: Connection, study: str, readers_required: int) -> N
         insert_ignoring(connection, _new_row(study, readers_required))
 
 
+def ensure_studies(connection: Connection, names: Sequence[str], readers_required: int) -> None:
+    """Adds studies without images where there are none of these ids, at most as many as one statement takes."""
+    known = set(connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names))).scalars())
+    for study in names:
+        if study not in known:
+            insert_ignoring(connection, _new_row(study, readers_required))
+
+
 def insert_ignoring(connection: Connection, row: dict[str, Any]) -> None:
     """INSERT ... ON CONFLICT DO NOTHING, which both databases have under the same name."""
     if connection.dialect.name == "sqlite":

@@ -24,7 +24,7 @@ def snapshot(database: Database) -> Iterator[Connection]:
 
 
 def existing_store(url: str) -> Database:
-    """The database of a store that is there, its schema as it is. Raises NotFound `store_missing`, so that a misspelt folder is no empty store."""
+    """The database of a store that is there, its schema as it is; a misspelt folder is no empty store. Raises NotFound `store_missing`."""
     database = Database(url)
     if database.is_sqlite and not Path(database.url.database or "").is_file():
         raise NotFound(
