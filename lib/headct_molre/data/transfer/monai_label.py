@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def import_monai_label(
     if found.index != "read":
         report.notes.append(f"{INDEX} is {found.index}: who made which label is not known, labels are those that lie in the folder")
     images = Images(store, studies, [image for image in found.images if is_study_id(image.image_id)])
-    report.skipped["not_a_study_id"] += len(found.images) - images.count
+    report.skipped += Counter(not_a_study_id=len(found.images) - images.count)
     submissions = []
     for label in found.labels:
         submission = submission_of(label, reader)

@@ -12,9 +12,8 @@ import uuid
 import zipfile
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from stored import fill, submission
 
 from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.data.store.database import Database
@@ -22,6 +21,7 @@ from headct_molre.data.store.migrate import current_revision, head_revision, upg
 from headct_molre.data.transfer import back_up, restore
 from headct_molre.data.transfer.rows import lines, stored_tables
 from headct_molre.errors import HeadCTError
+from stored import fill, submission
 
 
 @pytest.fixture
