@@ -128,24 +128,23 @@ class Studies:
 def ensure_study(connection: Connection, study: str, readers_required: int) -> None:
     """Adds a study without images where there is none of this id; two transactions at once add one."""
     if connection.execute(select(STUDIES.c.study).where(STUDIES.c.study == study)).first() is None:
-        insert_ignoring(connection, _new_row(study, readers_required))
+        insert_ignoring(connection, [_new_row(study, readers_required)])
 
 
 def ensure_studies(connection: Connection, names: Sequence[str], readers_required: int) -> None:
     """Adds studies without images where there are none of these ids, at most as many as one statement takes."""
     known = set(connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names))).scalars())
-    for study in names:
-        if study not in known:
-            insert_ignoring(connection, _new_row(study, readers_required))
+    if new := [_new_row(study, readers_required) for study in names if study not in known]:
+        insert_ignoring(connection, new)
 
 
-def insert_ignoring(connection: Connection, row: dict[str, Any]) -> None:
+def insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """INSERT ... ON CONFLICT DO NOTHING, which both databases have under the same name."""
     if connection.dialect.name == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as dialect_insert
     else:
         from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
-    connection.execute(dialect_insert(STUDIES).values(row).on_conflict_do_nothing())
+    connection.execute(dialect_insert(STUDIES).on_conflict_do_nothing(), rows)
 
 
 def _new_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:

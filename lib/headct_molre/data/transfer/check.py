@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy.exc import DatabaseError
 
 from ..store.database import Database
 from ..store.migrate import head_revision, revision_of
@@ -60,7 +61,10 @@ def check_store(
 def _is_whole(connection: Connection, report: StoreReport) -> bool:
     """SQLite's own check of its file; PostgreSQL checks pages when it reads them."""
     if connection.dialect.name == "sqlite":
-        said = list(connection.execute(text("PRAGMA integrity_check")).scalars())
+        try:
+            said = list(connection.execute(text("PRAGMA integrity_check")).scalars())
+        except DatabaseError as error:  # some damage stops even the check
+            said = [str(error.orig)]
         if said != ["ok"]:
             report.note("damaged_database", "faults in the database's file; restore a backup", said)
     return report.consistent
