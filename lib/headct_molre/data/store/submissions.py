@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from pydantic import FiniteFloat
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
@@ -84,20 +85,24 @@ class Submissions:
             try:
                 added += self._add_part(part)
             except IntegrityError:
-                added += self._add_part(part)  # another process stored one of them meanwhile, which is seen now
+                added += self._add_part(part)  # an id was used for another study meanwhile, which is seen now
         return added
 
     def _add_part(self, part: list[tuple[Submission, Shown]]) -> int:
-        by_id = {str(submission.submission_id): (submission, shown) for submission, shown in part}
+        by_id: dict[str, tuple[Submission, Shown]] = {}
+        for submission, shown in part:
+            if by_id.setdefault(str(submission.submission_id), (submission, shown))[0] != submission:
+                raise _conflict()
         with self._database.writing() as connection:
+            # Whoever stores one of these submissions has its study locked first, so what is looked up after that is all there is.
+            studies = _locked(connection, sorted({submission.study for submission, _ in by_id.values()}), self._readers_required)
             documents = select(SUBMISSIONS.c.submission_id, SUBMISSIONS.c.document).where(SUBMISSIONS.c.submission_id.in_(by_id))
             for submission_id, document in connection.execute(documents).all():
                 if Submission.model_validate_json(document) != by_id.pop(submission_id)[0]:
                     raise _conflict()
             if by_id:
                 received = now()
-                ensure_studies(connection, sorted({submission.study for submission, _ in by_id.values()}), self._readers_required)
-                _count(connection, [submission for submission, _ in by_id.values()])
+                _count(connection, studies, [submission for submission, _ in by_id.values()])
                 connection.execute(insert(SUBMISSIONS), [_row(submission, received, shown) for submission, shown in by_id.values()])
         return len(by_id)
 
@@ -136,13 +141,16 @@ def _row(submission: Submission, received: datetime, shown: Shown) -> dict[str, 
     }
 
 
-def _count(connection: Connection, submissions: list[Submission]) -> None:
-    """Brings the counters of their studies up to date with submissions that are about to be stored, and ends their readers' leases."""
-    names = sorted({submission.study for submission in submissions})
-    # In one order, so that two imports never wait for each other.
+def _locked(connection: Connection, names: list[str], readers_required: int) -> dict[str, dict[str, Any]]:
+    """The rows of studies, added where there were none, and locked in one order, so that two imports never wait for each other."""
+    ensure_studies(connection, names, readers_required)
     query = select(STUDIES).where(STUDIES.c.study.in_(names)).order_by(STUDIES.c.study).with_for_update()
-    studies = {row["study"]: dict(row) for row in connection.execute(query).mappings()}
-    last = select(SUBMISSIONS.c.study, SUBMISSIONS.c.reader, func.max(SUBMISSIONS.c.sequence)).where(SUBMISSIONS.c.study.in_(names))
+    return {row["study"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+def _count(connection: Connection, studies: dict[str, dict[str, Any]], submissions: list[Submission]) -> None:
+    """Brings the counters of locked studies up to date with submissions that are about to be stored, and ends their readers' leases."""
+    last = select(SUBMISSIONS.c.study, SUBMISSIONS.c.reader, func.max(SUBMISSIONS.c.sequence)).where(SUBMISSIONS.c.study.in_(studies))
     grouped = connection.execute(last.group_by(SUBMISSIONS.c.study, SUBMISSIONS.c.reader))
     read = {(study, reader) for study, reader, sequence in grouped if sequence > studies[study]["reopened_after"]}
     readings = {(submission.study, submission.reader) for submission in submissions}

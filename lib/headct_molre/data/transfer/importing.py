@@ -120,29 +120,37 @@ def store_all(store: StudyStore, arrivals: Arrivals, report: ImportReport, done:
 
 
 def _look_up(store: StudyStore, arrivals: Iterable[tuple[Submission, Shown]], report: ImportReport) -> int:
-    seen: set[uuid.UUID] = set()
+    seen: dict[uuid.UUID, int] = {}  # the hash of the content
     absent: set[str] = set()
+    new = 0
     iterator = iter(arrivals)
     while part := [submission for submission, _ in islice(iterator, LOOKED_UP)]:
-        by_id = {submission.submission_id: submission for submission in part if submission.submission_id not in seen}
+        first: dict[uuid.UUID, Submission] = {}
+        for submission in part:
+            content = hash(submission.model_dump_json())
+            if submission.submission_id not in seen:
+                first[submission.submission_id] = submission
+            elif seen[submission.submission_id] != content:
+                raise _conflict(submission.submission_id, "twice in the file")
+            seen[submission.submission_id] = content
         names = {submission.study for submission in part}
         with store.database.reading() as connection:
-            documents = select(SUBMISSIONS.c.submission_id, SUBMISSIONS.c.document)
-            for submission_id, document in connection.execute(documents.where(SUBMISSIONS.c.submission_id.in_(map(str, by_id)))).all():
-                if Submission.model_validate_json(document) != by_id.pop(uuid.UUID(submission_id)):
-                    raise InvalidRequest(
-                        "submission_conflict",
-                        f"Submission {submission_id} is in the store with other content. Nothing was imported.",
-                        field="submission_id",
-                        status=409,
-                    )
+            query = select(SUBMISSIONS.c.submission_id, SUBMISSIONS.c.document).where(SUBMISSIONS.c.submission_id.in_(map(str, first)))
+            for submission_id, document in connection.execute(query).all():
+                if Submission.model_validate_json(document) != first.pop(uuid.UUID(submission_id)):
+                    raise _conflict(submission_id, "in the store")
             absent |= names - set(
                 connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names), STUDIES.c.present)).scalars()
             )
-        report.already += len(part) - len(by_id)
-        seen |= by_id.keys()
+        new += len(first)
+        report.already += len(part) - len(first)
     report.studies_without_images = len(absent)
-    return len(seen)
+    return new
+
+
+def _conflict(submission_id: object, where: str) -> InvalidRequest:
+    message = f"Submission {submission_id} is {where} with other content. Nothing was imported."
+    return InvalidRequest("submission_conflict", message, field="submission_id", status=409)
 
 
 def _told(arrivals: Iterable[tuple[Submission, Shown]], done: Callable[[int], object]) -> Iterator[tuple[Submission, Shown]]:

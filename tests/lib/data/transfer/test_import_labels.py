@@ -204,6 +204,17 @@ def test_another_submission_under_a_stored_id_stops_the_import(store, tmp_path):
     assert store.submissions.counts() == {"study-1": 1}
 
 
+def test_one_id_with_two_contents_in_a_file_stops_the_import(store, tmp_path):
+    sent = submission()
+    lines = [sent, *(submission() for _ in range(600)), sent.model_copy(update={"reader": "ben"})]
+    for part in (lines, [lines[0], lines[-1]]):
+        (tmp_path / "bad.jsonl").write_text("\n".join(line.model_dump_json(by_alias=True) for line in part))
+        with pytest.raises(HeadCTError) as refused:
+            import_json_lines(store, tmp_path / "bad.jsonl")
+        assert refused.value.code == "submission_conflict"
+    assert store.submissions.counts() == {}
+
+
 _IMPORT = """
 import sys
 from pathlib import Path
