@@ -16,6 +16,7 @@ from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
 from .cli_serve import add_serve
+from .cli_store import add_store
 from .cli_token import add_token
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
+    add_store(commands)
     add_token(commands)
     return parser
 

@@ -150,6 +150,13 @@ def ensure_study(connection: Connection, study: str, readers_required: int) -> N
         connection.execute(inserting(connection, STUDIES).values(new_study_row(study, readers_required)).on_conflict_do_nothing())
 
 
+def ensure_studies(connection: Connection, names: Sequence[str], readers_required: int) -> None:
+    """Adds studies without images where there are none of these ids, at most as many as one statement takes."""
+    known = set(connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names))).scalars())
+    if new := [new_study_row(study, readers_required) for study in names if study not in known]:
+        connection.execute(inserting(connection, STUDIES).on_conflict_do_nothing(), new)
+
+
 def new_study_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
     """The row of a study that nobody has read."""
     return {
