@@ -82,19 +82,21 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Closes all sessions and stops in order."""
-        self._end(lambda: self.process.send_signal(signal.SIGINT))
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=30)
+        self.process = None
 
     def crash(self) -> None:
         """kill -9 of the server and of the process of every session."""
-        processes = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
-
-        def kill() -> None:
-            for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-
-        self._end(kill)
-        psutil.wait_procs(processes, timeout=30)
+        server = psutil.Process(self.process.pid)
+        server.suspend()  # else it replaces the processes that it sees killed, and the new ones outlive it
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(timeout=30)
+        self.process = None
+        psutil.wait_procs(processes[1:], timeout=30)
 
     def remove(self) -> None:
         """Stops the server and removes its folder."""
@@ -123,11 +125,6 @@ class PostgresServer:
     def url(self, database: str) -> str:
         """The store's URL of a database."""
         return f"postgresql://{ACCOUNT}@/{database}?host={self.folder}"
-
-    def _end(self, how) -> None:
-        how()
-        self.process.wait(timeout=30)
-        self.process = None
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
