@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import os
 import time
 from pathlib import Path
 
@@ -15,9 +14,11 @@ import lib.configs
 from headct_molre import __version__
 from headct_molre.data.cache_folder import cache_limit_bytes
 from headct_molre.data.prepared_cache import PreparedCache
-from headct_molre.data.store import StudyStore, sqlite_url
+from headct_molre.data.store import StudyStore
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.server.config import server_config
+from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -25,11 +26,11 @@ from lib.infers.headct import HeadCT
 
 
 class HeadCTApp(MONAILabelApp):
-    """75 findings on non-contrast head CT. `--conf models demo,dinov3_base` chooses the models, all by default."""
+    """75 findings on non-contrast head CT, as `server_config` says: models, store, readers."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        url = os.environ.get("HEADCT_MOLRE_STORE") or sqlite_url(Path(studies) / ".headct" / "store.sqlite")
-        self.store = StudyStore(url)
+        config = server_config()
+        self.store = StudyStore(config.store_url, config.readers_per_study, label_rule=config.label_rule)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -41,13 +42,14 @@ class HeadCTApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> HeadCTDatastore:
-        return HeadCTDatastore(Path(self.studies), self.store)
+        return HeadCTDatastore(Path(self.studies), self.store, server_config().scan_s)
 
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
         found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "ModelConfig")}
-        wanted = self.conf.get("models", "all")
-        names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+        wanted = self.conf.get("models")  # MONAI Label's own start says it so
+        names = [name.strip() for name in wanted.split(",")] if wanted else list(server_config().models)
+        names = sorted(found) if names == ["all"] else names
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
         infers = {}
         for name in names:
@@ -60,11 +62,14 @@ class HeadCTApp(MONAILabelApp):
         return infers
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": RandomStudy()}
+        lease_s = server_config().lease_s
+        return {"random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
-        self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
+        # Here and not in init_datastore, which a training process calls too.
+        self.datastore().remove_incoming()
+        self.datastore().folder.start()
         super().on_init_complete()
 
     def infer_task(self, model: str) -> HeadCT:

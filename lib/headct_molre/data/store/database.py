@@ -6,17 +6,21 @@ process and a power cut.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 
-from .faults import translated
+from .faults import LOCKED, StoreUnavailable, check_identity, file_identity, folder_made, translated
 from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
+# Any numbers, the same for all servers of one PostgreSQL database.
+MIGRATION, REGISTRATION, OFFERS = 7_500_301, 7_500_302, 7_500_303
 
 
 class Database:
@@ -26,12 +30,17 @@ class Database:
         """Connects when it is first needed. Raises InvalidRequest `invalid_store_url`."""
         self.url = parsed_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._file = Path(self.url.database or "") if self.is_sqlite else None
+        self._was_open = False
+        self._turn = threading.Lock()
+        self._lock_wait_s = lock_wait_s
         self.engine = self._sqlite_engine(lock_wait_s) if self.is_sqlite else self._postgres_engine(lock_wait_s)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that changes nothing. Raises StoreUnavailable."""
-        with translated(), self.engine.connect() as connection:
+        """A connection that changes nothing; each statement sees all that was acknowledged before it. Raises StoreUnavailable."""
+        with self._recovering(), self.engine.connect() as connection:
+            self._check_file(connection)
             yield connection
 
     @contextmanager
@@ -41,33 +50,80 @@ class Database:
         SQLite by itself locks at the first write, and by then another process may have changed what was read before it. In
         PostgreSQL, rows that are read to be changed are locked by `with_for_update`.
         """
-        with translated(), self.engine.begin() as connection:
+        with self._recovering(), self._in_turn(), self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._check_file(connection)
             yield connection
 
     def close(self) -> None:
         """Closes the connections; the database cannot be used afterwards."""
         self.engine.dispose()
 
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """After a fault of the disk or the network, the next request opens new connections: the old ones may never work again."""
+        try:
+            with translated(self._file):
+                yield
+        except StoreUnavailable as fault:
+            if fault.code not in ("store_locked", "store_busy", "store_full"):
+                self.engine.dispose()
+            raise
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Threads that write to SQLite queue here, since SQLite itself lets who waits sleep and look again, for up to 0.1 s at a time."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._lock_wait_s):
+            raise StoreUnavailable(*LOCKED)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _check_file(self, connection: Connection) -> None:
+        if self._file is not None:
+            check_identity(self._file, connection.info["file"])
+
     def _sqlite_engine(self, lock_wait_s: float) -> Engine:
-        assert self.url.database is not None
-        engine = create_engine(self.url, pool_size=16, max_overflow=16)
+        engine = create_engine(self.url, pool_size=8, max_overflow=24, pool_timeout=lock_wait_s)
+        file = Path(self.url.database or "")
+
+        @event.listens_for(engine, "do_connect")
+        def _before(*_: Any) -> None:
+            if self._was_open:
+                file_identity(file)  # SQLite would make an empty file in place of one that is gone
+            else:
+                folder_made(file.parent)
 
         @event.listens_for(engine, "connect")
-        def _durable(connection: Any, _: Any) -> None:
+        def _durable(connection: Any, record: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-
-        @event.listens_for(engine, "do_connect")
-        def _folder(*_: Any) -> None:
-            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            record.info["file"] = file_identity(file)
+            self._was_open = True
 
         return engine
 
     def _postgres_engine(self, lock_wait_s: float) -> Engine:
-        options = f"-c lock_timeout={round(lock_wait_s * 1000)} -c timezone=UTC"
-        # A connection that the database server closed meanwhile is found out before its use.
-        connecting = {"connect_timeout": 5, "options": options}
-        return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=10, pool_pre_ping=True, connect_args=connecting)
+        # Commits are flushed here too, whatever the database's default is.
+        options = f"-c lock_timeout={round(lock_wait_s * 1000)} -c synchronous_commit=on -c timezone=UTC"
+        # A connection that the database server closed meanwhile is found out before its use, a dead network within 15 s.
+        alive = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+        connecting = {"connect_timeout": 5, "options": options, **alive}
+        return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=lock_wait_s, pool_pre_ping=True, connect_args=connecting)
+
+
+def alone(connection: Connection, number: int) -> None:
+    """Lets one transaction at a time pass here, of all servers; those of SQLite are alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+
+
+def inserting(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say ON CONFLICT, which both databases have under the same name."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

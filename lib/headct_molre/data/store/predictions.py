@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel, SubmissionModel
 from .clock import now
-from .database import Database
+from .database import Database, inserting
 from .tables import PREDICTIONS, STUDIES
 
 
@@ -41,13 +41,26 @@ class Predictions:
         with self._database.writing() as connection:
             if _first_valid(connection.execute(select(PREDICTIONS.c.document).where(here)).scalars()) is None:
                 connection.execute(delete(PREDICTIONS).where(here))
-                connection.execute(insert(PREDICTIONS).values(row))
+                connection.execute(inserting(connection, PREDICTIONS).values(row).on_conflict_do_nothing())
 
     def get(self, content_sha256: str, model: ModelCard | PredictionModel) -> Prediction | None:
         """The stored prediction of a model version on the images with this hash, as they are prepared today."""
         query = select(PREDICTIONS.c.document).where(_key(content_sha256, model))
         with self._database.reading() as connection:
             return _first_valid(connection.execute(query).scalars())
+
+    def latest(self, study: str) -> Prediction | None:
+        """The latest stored prediction, of any model, on the images that a study was shown with; None where there is none."""
+        query = (
+            select(PREDICTIONS.c.document)
+            .join(STUDIES, STUDIES.c.content_sha256 == PREDICTIONS.c.content_sha256)
+            .where(STUDIES.c.study == study)
+            .order_by(PREDICTIONS.c.created_at.desc())
+        )
+        with self._database.reading() as connection:
+            prediction = _first_valid(connection.execute(query).scalars())
+        # The same images may have been read under another id.
+        return None if prediction is None else prediction.model_copy(update={"study": study})
 
     def shown(self, study: str, model: SubmissionModel | None) -> dict[str, float] | None:
         """{key: probability} that a reader of this study had on screen, None where nothing was shown.

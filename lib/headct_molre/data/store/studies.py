@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from .clock import now
-from .database import Database
+from .database import REGISTRATION, Database, alone, inserting
 from .tables import STUDIES
 
 _T = TypeVar("_T")
-_BATCH = 500  # rows of one statement; SQLite takes 32,766 values
+_BATCH = 1000  # studies of one transaction, between which readers' submissions find their turn; SQLite takes 32,766 values
+_IMAGES = (STUDIES.c.study, STUDIES.c.path, STUDIES.c.format)
 
 
 @dataclass(frozen=True)
@@ -35,39 +36,45 @@ class Studies:
         self._readers_required = readers_required
 
     def register(self, found: Iterable[StudyImages]) -> int:
-        """Notes where the images of studies lie, new ones and known ones, and that they are there; how many were not there before."""
+        """Notes where the images of studies lie, new ones and known ones, and that they are there; how many were not there before.
+
+        Only what changed is written, so that a restarted server reads through its studies and writes none.
+        """
         added = 0
         for part in _parts(found):
+            by_study = {images.study: images for images in part}
             with self._database.writing() as connection:
-                names = [images.study for images in part]
-                rows = connection.execute(select(STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.study.in_(names))).all()
-                known = dict(iter(rows))
-                new = [_new_row(images.study, self._readers_required, images) for images in part if images.study not in known]
-                if new:
-                    connection.execute(insert(STUDIES), new)
-                for images in part:
-                    if images.study in known:
-                        here = STUDIES.c.study == images.study
-                        connection.execute(update(STUDIES).where(here).values(path=images.path, format=images.format, present=True))
-                added += sum(not known.get(images.study, False) for images in part)
+                alone(connection, REGISTRATION)
+                rows = connection.execute(select(*_IMAGES, STUDIES.c.present).where(STUDIES.c.study.in_(by_study)))
+                known = {row.study: (StudyImages(row.study, row.path, row.format), row.present) for row in rows}
+                changed = [images for study, images in by_study.items() if known.get(study) != (images, True)]
+                if changed:
+                    new = [new_study_row(images.study, self._readers_required, images) for images in changed]
+                    upsert = inserting(connection, STUDIES)
+                    noted = {name: upsert.excluded[name] for name in ("path", "format", "present")}
+                    upsert = upsert.on_conflict_do_update(index_elements=["study"], set_=noted)
+                    # With RETURNING, SQLAlchemy sends many rows in one statement.
+                    connection.execute(upsert.returning(STUDIES.c.study), new).all()
+            added += sum(study not in known or not known[study][1] for study in by_study)
         return added
 
     def mark_absent(self, studies: Sequence[str]) -> None:
         """Notes that the images of these studies are no longer there."""
         for part in _parts(studies):
             with self._database.writing() as connection:
+                alone(connection, REGISTRATION)
                 connection.execute(update(STUDIES).where(STUDIES.c.study.in_(part)).values(present=False))
 
     def images(self, study: str) -> StudyImages | None:
         """Where the images of a study lie; None for a study that is unknown or whose images are not there."""
-        query = select(STUDIES.c.study, STUDIES.c.path, STUDIES.c.format).where(STUDIES.c.study == study, STUDIES.c.present)
+        query = select(*_IMAGES).where(STUDIES.c.study == study, STUDIES.c.present)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return None if row is None else StudyImages(*row)
 
     def registered(self) -> list[StudyImages]:
         """The images of all studies that are there, sorted by id."""
-        query = select(STUDIES.c.study, STUDIES.c.path, STUDIES.c.format).where(STUDIES.c.present).order_by(STUDIES.c.study)
+        query = select(*_IMAGES).where(STUDIES.c.present).order_by(STUDIES.c.study)
         with self._database.reading() as connection:
             return [StudyImages(*row) for row in connection.execute(query)]
 
@@ -96,11 +103,27 @@ class Studies:
             return connection.execute(query).scalar()
 
     def set_content(self, study: str, content_sha256: str, stamp: str | None = None) -> None:
-        """Notes which images a study has, so that a submission finds the probabilities that were shown for it."""
+        """Notes which images a study has, so that a submission finds the probabilities that were shown for it.
+
+        Without a stamp, that of the same content stays.
+        """
+        query = select(STUDIES.c.content_sha256, STUDIES.c.content_stamp).where(STUDIES.c.study == study)
+        with self._database.reading() as connection:
+            noted = connection.execute(query).first()
+        if noted is not None and noted.content_sha256 == content_sha256 and stamp in (None, noted.content_stamp):
+            return
         with self._database.writing() as connection:
             ensure_study(connection, study, self._readers_required)
             values = {"content_sha256": content_sha256, "content_stamp": stamp}
             connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(values))
+
+    def note_stamp(self, study: str, content_sha256: str, stamp: str) -> None:
+        """Notes with which stamp the images of a study had this hash, unless a chosen series of it was shown last."""
+        shown = STUDIES.c.content_sha256
+        free = or_(STUDIES.c.content_stamp.is_not(None), shown.is_(None), shown == content_sha256)
+        values = {"content_sha256": content_sha256, "content_stamp": stamp}
+        with self._database.writing() as connection:
+            connection.execute(update(STUDIES).where(STUDIES.c.study == study, free).values(values))
 
     def info(self, study: str) -> dict[str, Any]:
         """Free notes on a study (when a strategy offered it, who uploaded it); empty for an unknown study."""
@@ -111,10 +134,6 @@ class Studies:
     def update_info(self, study: str, info: dict[str, Any]) -> None:
         """Merges notes into those of a study."""
         self._change_info(study, lambda before: {**before, **info})
-
-    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
-        """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._change_info(study, lambda before: {**before, "strategy": {**before.get("strategy", {}), strategy: offer}})
 
     def _change_info(self, study: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         here = STUDIES.c.study == study
@@ -128,19 +147,18 @@ class Studies:
 def ensure_study(connection: Connection, study: str, readers_required: int) -> None:
     """Adds a study without images where there is none of this id; two transactions at once add one."""
     if connection.execute(select(STUDIES.c.study).where(STUDIES.c.study == study)).first() is None:
-        insert_ignoring(connection, _new_row(study, readers_required))
+        connection.execute(inserting(connection, STUDIES).values(new_study_row(study, readers_required)).on_conflict_do_nothing())
 
 
-def insert_ignoring(connection: Connection, row: dict[str, Any]) -> None:
-    """INSERT ... ON CONFLICT DO NOTHING, which both databases have under the same name."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as dialect_insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
-    connection.execute(dialect_insert(STUDIES).values(row).on_conflict_do_nothing())
+def ensure_studies(connection: Connection, names: Sequence[str], readers_required: int) -> None:
+    """Adds studies without images where there are none of these ids, at most as many as one statement takes."""
+    known = set(connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names))).scalars())
+    if new := [new_study_row(study, readers_required) for study in names if study not in known]:
+        connection.execute(inserting(connection, STUDIES).on_conflict_do_nothing(), new)
 
 
-def _new_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
+def new_study_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
+    """The row of a study that nobody has read."""
     return {
         "study": study,
         "added_at": now(),

@@ -26,7 +26,7 @@ def parsed_url(text: str) -> URL:
     backend = url.get_backend_name()
     if backend == "postgresql":
         return url.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and url.database:
+    if backend == "sqlite" and url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         return url
     raise InvalidRequest(
         "invalid_store_url", f"The store is an SQLite file or a PostgreSQL database, not {backend}. {REMEDY}", field="store"

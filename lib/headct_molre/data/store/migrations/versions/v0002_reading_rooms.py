@@ -4,7 +4,6 @@ Submissions become append-only in PostgreSQL too, and reading events with them.
 """
 
 import json
-import random
 import zlib
 from array import array
 
@@ -20,6 +19,7 @@ _APPEND_ONLY = ("submissions", "reading_events")
 def upgrade() -> None:
     _studies()
     _predictions()
+    op.create_index("submissions_by_reader", "submissions", ["reader", "study", "sequence"])
     op.create_table(
         "leases",
         sa.Column("study", sa.String(128), primary_key=True),
@@ -31,7 +31,7 @@ def upgrade() -> None:
         "reading_events",
         sa.Column("sequence", sa.Integer, primary_key=True),
         sa.Column("study", sa.String(128), nullable=False, index=True),
-        sa.Column("reader", sa.String(128), nullable=False),
+        sa.Column("reader", sa.String(128), nullable=False, index=True),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("value", sa.Integer),
@@ -73,6 +73,7 @@ def _studies() -> None:
     added = (
         sa.Column("path", sa.Text),
         sa.Column("format", sa.String(16)),
+        sa.Column("fingerprint", sa.String(64)),
         sa.Column("present", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("content_stamp", sa.String(128)),
         sa.Column("shuffle", sa.Float, nullable=False, server_default="0"),
@@ -85,17 +86,20 @@ def _studies() -> None:
     for column in added:
         op.add_column("studies", column)
     connection = op.get_bind()
-    # A study may have submissions and no row of its own only in a store that was put together by hand.
+    # Only a store that was put together by hand has submissions on a study without a row.
     connection.exec_driver_sql(
-        "UPDATE studies SET submissions = (SELECT count(*) FROM submissions s WHERE s.study = studies.study), "
+        "INSERT INTO studies (study, added_at, info) SELECT study, min(received_at), '{}' FROM submissions "
+        "WHERE study NOT IN (SELECT study FROM studies) GROUP BY study"
+    )
+    random = "(random() + 9223372036854775808.0) / 18446744073709551616.0" if connection.dialect.name == "sqlite" else "random()"
+    connection.exec_driver_sql(
+        f"UPDATE studies SET shuffle = {random}, "
+        "submissions = (SELECT count(*) FROM submissions s WHERE s.study = studies.study), "
         "readings = (SELECT count(DISTINCT s.reader) FROM submissions s WHERE s.study = studies.study)"
     )
     connection.exec_driver_sql("UPDATE studies SET is_open = (readings < 1)")
-    names = [row[0] for row in connection.exec_driver_sql("SELECT study FROM studies")]
-    if names:
-        statement = sa.text("UPDATE studies SET shuffle = :shuffle WHERE study = :study")
-        connection.execute(statement, [{"study": name, "shuffle": random.random()} for name in names])
     op.create_index("studies_to_offer", "studies", ["present", "is_open", "shuffle"])
+    op.create_index("studies_to_offer_by_id", "studies", ["present", "is_open", "study"])
     op.create_index("studies_read", "studies", ["present", "submissions"])
     op.create_index("studies_by_path", "studies", ["path"])
 
@@ -118,7 +122,7 @@ def _predictions() -> None:
         sa.Column("probabilities", sa.LargeBinary),
     )
     old = sa.Table("predictions_0001", sa.MetaData(), autoload_with=connection)
-    for row in connection.execute(sa.select(old)).mappings().all():
+    for row in connection.execute(sa.select(old), execution_options={"yield_per": 16}).mappings():
         document = zlib.compress(row["document"].encode())
         connection.execute(sa.insert(new).values(**{**row, "document": document, "probabilities": _probabilities(row["document"])}))
     op.drop_table("predictions_0001")
@@ -139,6 +143,12 @@ def _append_only() -> None:
                 f"CREATE TRIGGER reading_events_no_{action.lower()} BEFORE {action} ON reading_events "
                 "BEGIN SELECT RAISE(ABORT, 'reading events are append-only'); END"
             )
+        # REPLACE deletes without the trigger on DELETE. Of a retry this is the IntegrityError that the unique id gives too.
+        op.execute(
+            "CREATE TRIGGER submissions_no_replace BEFORE INSERT ON submissions "
+            "WHEN EXISTS (SELECT 1 FROM submissions WHERE submission_id = NEW.submission_id OR sequence = NEW.sequence) "
+            "BEGIN SELECT RAISE(ABORT, 'submissions are append-only'); END"
+        )
         return
     op.execute(
         "CREATE FUNCTION headct_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ "
