@@ -30,7 +30,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def error_response(error: HeadCTError) -> JSONResponse:
     """The response to an error of ours."""
-    return JSONResponse(error.to_json(), error.status)
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return JSONResponse(error.to_json(), error.status, headers)
 
 
 def _headct_error(request: Request, error: HeadCTError) -> JSONResponse:

@@ -4,6 +4,7 @@ One database (SQLite in WAL mode, or PostgreSQL by URL), opened as `StudyStore(u
 append-only: a correction is a new submission, nothing is ever overwritten, and a label is derived on demand (`labels`).
 """
 
+from .jobs import Job, JobConflict, Jobs
 from .labels import derive_label
 from .predictions import Predictions
 from .store import StudyStore
@@ -11,4 +12,16 @@ from .studies import Studies, StudyImages
 from .submissions import SubmissionRecord, Submissions
 from .url import sqlite_url
 
-__all__ = ["Predictions", "Studies", "StudyImages", "StudyStore", "SubmissionRecord", "Submissions", "derive_label", "sqlite_url"]
+__all__ = [
+    "Job",
+    "JobConflict",
+    "Jobs",
+    "Predictions",
+    "Studies",
+    "StudyImages",
+    "StudyStore",
+    "SubmissionRecord",
+    "Submissions",
+    "derive_label",
+    "sqlite_url",
+]

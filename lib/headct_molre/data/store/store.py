@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .database import LOCK_WAIT_S, Database
+from .jobs import Jobs
 from .migrate import migrate
 from .predictions import Predictions
 from .studies import Studies
@@ -21,6 +22,7 @@ class StudyStore:
         migrate(self.database)
         self.studies = Studies(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
+        self.jobs = Jobs(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study)
 
     def close(self) -> None:
