@@ -18,10 +18,16 @@ from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.imaging.content import content_sha256
+from headct_molre.server.config import server_config
+from headct_molre.server.devices import inference_devices
+from headct_molre.server.loaded import LoadedModels
+from headct_molre.server.queue import InferenceQueue
 from lib.activelearning.random import RandomStudy
+from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
-from lib.infers.headct import HeadCT
+from lib.infers.headct import HeadCT, Images, Serving
 
 
 class HeadCTApp(MONAILabelApp):
@@ -49,13 +55,16 @@ class HeadCTApp(MONAILabelApp):
         wanted = self.conf.get("models", "all")
         names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
+        self.queue = InferenceQueue(inference_devices(), server_config().waiting_inferences)
+        self.batch = BatchInference(self, prepared)
+        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content)
         infers = {}
         for name in names:
             if name not in found:
                 raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
             module, class_name = found[name]
             config = getattr(importlib.import_module(module), class_name)()
-            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, store=self.store, prepared=prepared)
+            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, serving=serving)
             infers[name] = config.infer()
         return infers
 
@@ -66,6 +75,10 @@ class HeadCTApp(MONAILabelApp):
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
         self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
         super().on_init_complete()
+
+    @staticmethod
+    def _content(images: Images) -> str:
+        return content_sha256(images.path, images.series_uid)
 
     def infer_task(self, model: str) -> HeadCT:
         """The task of a model. Raises NotFound `unknown_model`."""

@@ -6,24 +6,21 @@ from functools import partial
 
 
 class HeadCTError(Exception):
-    """Base class; `code` is stable and machine readable, `message` is for a person; `retry_after_s` says when to ask again."""
+    """Base class; `code` is stable and machine readable, `message` is for a person."""
 
     status = 400
 
-    def __init__(
-        self, code: str, message: str, *, field: str | None = None, status: int | None = None, retry_after_s: int | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, field: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
-        self.retry_after_s = retry_after_s
         if status is not None:
             self.status = status
 
     def __reduce__(self) -> tuple[partial[HeadCTError], tuple[str, str]]:
         """How an error crosses from a worker process: with its code, and not with the message alone."""
-        return partial(type(self), field=self.field, status=self.status, retry_after_s=self.retry_after_s), (self.code, self.message)
+        return partial(type(self), field=self.field, status=self.status), (self.code, self.message)
 
     def to_json(self) -> dict[str, str]:
         """The body of an HTTP error and of a command line refusal: {code, message} and the field where one is to blame."""

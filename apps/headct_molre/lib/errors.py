@@ -30,8 +30,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def error_response(error: HeadCTError) -> JSONResponse:
     """The response to an error of ours."""
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return JSONResponse(error.to_json(), error.status, headers)
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return JSONResponse(error.to_json(), error.status, None if retry_after_s is None else {"Retry-After": str(retry_after_s)})
 
 
 def _headct_error(request: Request, error: HeadCTError) -> JSONResponse:

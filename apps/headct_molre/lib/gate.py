@@ -20,7 +20,6 @@ DISABLED = (
     (None, "/reload", "Restart the server to load the app again."),
     (None, "/logs", "Read the log where the server was started."),
     (None, "/ohif", "This server has no web viewer."),
-    (None, "/batch", "Ask for one study at a time with /infer/."),
     (None, "/scoring", "This server has no scoring methods; labels are compared when a model is evaluated."),
     (None, "/infer/wsi", "This server does not read pathology slides."),
     (None, "/infer/wsi_v2", "This server does not read pathology slides."),

@@ -110,7 +110,7 @@ class DeviceQueue:
         return sum(self._seconds.values()) / len(self._seconds)
 
     def expected_waits(self) -> tuple[list[float | None], float | None]:
-        """Seconds until each waiting task starts, in their order, and until a reader's new request would; None before the first inference."""
+        """Seconds until each waiting task starts, in order, and until a reader's new request would; None while nothing is measured."""
         until = 0.0
         if self.running is not None:
             expected = self.expected_seconds(self.running.model)

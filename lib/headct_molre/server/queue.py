@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -23,9 +23,13 @@ _LONGEST_RETRY_S = 600
 
 
 class QueueRefused(HeadCTError):
-    """The queue does not take or not keep a request: `queue_full`, `stopping`."""
+    """The queue does not take or not keep a request (`queue_full`, `stopping`); in `retry_after_s` seconds it may."""
 
     status = 503
+
+    def __init__(self, code: str, message: str, retry_after_s: int) -> None:
+        super().__init__(code, message)
+        self.retry_after_s = retry_after_s
 
 
 class InferenceCancelled(HeadCTError):
@@ -39,14 +43,10 @@ class _Abandoned(Exception):
 
 
 class InferenceQueue:
-    """Bounded queues in front of `devices`; `limit` requests wait at each, not counting what a batch adds.
+    """Bounded queues in front of `devices`; `limit` requests wait at each, not counting what a batch adds."""
 
-    `on_start` runs first in each worker thread.
-    """
-
-    def __init__(self, devices: Sequence[str], limit: int, on_start: Callable[[], None] | None = None) -> None:
+    def __init__(self, devices: Sequence[str], limit: int) -> None:
         self._limit = limit
-        self._on_start = on_start
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._queues = [DeviceQueue(device) for device in devices]
@@ -134,8 +134,6 @@ class InferenceQueue:
         return False
 
     def _work(self, queue: DeviceQueue) -> None:
-        if self._on_start is not None:
-            self._on_start()
         while True:
             with self._lock:
                 while (task := queue.next()) is None:
@@ -199,12 +197,12 @@ class InferenceQueue:
         seconds = (queue.load(batch=False) * _FIRST_GUESS_S if wait is None else wait) / 2
         retry = min(max(1, math.ceil(seconds)), _LONGEST_RETRY_S)
         message = f"{queue.load(batch=False)} inferences run or wait already. Ask again in {retry} s."
-        return QueueRefused("queue_full", message, retry_after_s=retry)
+        return QueueRefused("queue_full", message, retry)
 
 
 def stopping() -> QueueRefused:
     """The answer of a server that stops."""
-    return QueueRefused("stopping", "The server is stopping. Ask again when it runs.", retry_after_s=30)
+    return QueueRefused("stopping", "The server is stopping. Ask again when it runs.", 30)
 
 
 def _status(queue: DeviceQueue) -> dict[str, Any]:

@@ -78,8 +78,18 @@ class Jobs:
         Raises JobConflict `busy` (429), StoreUnavailable.
         """
         at = now()
-        row = {"job_id": str(uuid.uuid4()), "kind": kind, "model": model, "state": "queued", "owner": owner, "process": process}
-        row |= {"request": _finite(request), "progress": {}, "created_at": at, "updated_at": at}
+        row: dict[str, Any] = {
+            "job_id": str(uuid.uuid4()),
+            "kind": kind,
+            "model": model,
+            "state": "queued",
+            "owner": owner,
+            "process": process,
+            "request": _finite(request),
+            "progress": {},
+            "created_at": at,
+            "updated_at": at,
+        }
         with self._database.writing() as connection:
             if alone:
                 if not self._database.is_sqlite:  # SQLite has locked already; here, no other may add a row between look and insert
