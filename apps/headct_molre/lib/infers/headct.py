@@ -111,7 +111,9 @@ class HeadCT(InferTask):
             return self._infer(images, content, prepared, device, boundary)
 
         # The version is part of the key: what still runs on an old champion does not answer those who ask after a new one came.
-        key = content, self.name, load_card(self.name).weights_sha256
+        # What is uploaded or kept for a session may go with its own client: nobody else waits for its file to be read.
+        own = None if images.listed else images.path
+        key = content, self.name, load_card(self.name).weights_sha256, own
         return self._queue.submit(key, self.name, work, request_id=request_id, reader=reader, batch=batch)
 
     def shown(self, images: Images, content: str, prediction: Prediction) -> Prediction:
