@@ -76,8 +76,11 @@ class HeadCTApp(MONAILabelApp):
         self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
         super().on_init_complete()
 
-    @staticmethod
-    def _content(images: Images) -> str:
+    def _content(self, images: Images) -> str:
+        """The hash of images; the datastore remembers those of its studies, where it does, and hashes only what has changed."""
+        remembered = getattr(self.datastore(), "content", None)
+        if images.listed and remembered is not None:
+            return remembered(images.study, images.series_uid)
         return content_sha256(images.path, images.series_uid)
 
     def infer_task(self, model: str) -> HeadCT:
