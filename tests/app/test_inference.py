@@ -231,3 +231,18 @@ def test_a_batch_goes_on_after_its_server_ended(server, http, new_study, how):
     server.start()
     until(lambda: job()["state"] == "succeeded")
     assert job()["progress"]["done"] == 4
+
+
+@pytest.mark.slow
+def test_a_stop_does_not_wait_for_an_inference_longer_than_it_was_told(server, http, new_study, monkeypatch):
+    """Last here: it starts the server again with another limit."""
+    server.stop()
+    monkeypatch.setenv("HEADCT_MOLRE_SERVER_STOP_S", "0.2")
+    server.start()
+    first = Asking(server, new_study("too-long"), "request-too-long")
+    until(lambda: runs(http, "request-too-long"))
+    started = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert (first.result().status_code, first.answer.json()["code"]) == (503, "stopping")
+    assert server.process.wait(60) == 0
+    print(f"stopped in {time.monotonic() - started:.1f} s")
