@@ -213,15 +213,16 @@ def test_a_stop_hands_back_what_waits_and_ends_what_runs(server, http, new_study
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_batch_goes_on_after_its_server_ended(server, http, new_study, how):
-    names = [new_study(f"{how.name}-{number}") for number in range(4)]
+    names = [new_study(f"{how.name}-{number}") for number in range(2)]
     task = http.post(f"/batch/infer/{MODEL}", json={"images": names, "max_workers": 1}).json()
 
     def job():
         return http.get(f"/headct/jobs/{task['id']}").json()
 
-    until(lambda: job()["progress"].get("done"))
+    until(lambda: job()["progress"].get("done"), 3 * LONG)  # at low priority, on a machine that has other things to do
     children = psutil.Process(server.process.pid).children(recursive=True)
     server.process.send_signal(how)
     assert server.process.wait(60) == (0 if how == signal.SIGTERM else -signal.SIGKILL)
@@ -229,8 +230,8 @@ def test_a_batch_goes_on_after_its_server_ended(server, http, new_study, how):
     psutil.wait_procs(children, 20)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     server.start()
-    until(lambda: job()["state"] == "succeeded")
-    assert job()["progress"]["done"] == 4
+    until(lambda: job()["state"] == "succeeded", 3 * LONG)
+    assert job()["progress"]["done"] == 2
 
 
 @pytest.mark.slow
