@@ -59,7 +59,7 @@ class Server:
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(with_signal)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=90)  # stop_s is 30, and a test machine is shared
 
 
 def free_port() -> int:

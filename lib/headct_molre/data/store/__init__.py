@@ -5,6 +5,7 @@ append-only: a correction is a new submission, nothing is ever overwritten, and 
 """
 
 from .folder import FolderImages, FolderRegistry, FolderStudy
+from .jobs import Job, JobConflict, Jobs
 from .labels import derive_label
 from .predictions import Predictions
 from .reading_history import Reading, ReadingEvent, ReadingOfMine
@@ -20,6 +21,9 @@ __all__ = [
     "FolderImages",
     "FolderRegistry",
     "FolderStudy",
+    "Job",
+    "JobConflict",
+    "Jobs",
     "Lease",
     "Offer",
     "OpenedStudy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .database import LOCK_WAIT_S, Database
 from .folder import FolderRegistry
+from .jobs import Jobs
 from .labels import DEFAULT_RULE
 from .migrate import migrate
 from .predictions import Predictions
@@ -35,6 +36,7 @@ class StudyStore:
         self.study_list = StudyList(self.database)
         self.folder = FolderRegistry(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
+        self.jobs = Jobs(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study, label_rule)
         self.readings = Readings(self.database)
         self.tokens = Tokens(self.database)
