@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from headct_molre.data.store import StudyStore, sqlite_url
+from headct_molre.data.study_folder import StudyFolder
 from headct_molre.errors import HeadCTError
 from headct_molre.server.config import ServerConfig
+from headct_molre.server.queue import InferenceQueue
 from lib import health
 from lib.health import CHECKS, Health, Reason
 
@@ -21,7 +23,11 @@ def app(tmp_path, monkeypatch):
     studies = tmp_path / "studies"
     store = StudyStore(sqlite_url(studies / ".headct" / "store.sqlite"))
     monkeypatch.setattr(health, "server_config", lambda: ServerConfig(studies=studies, free_disk_mb=0))
-    yield SimpleNamespace(studies=str(studies), store=store, infer_tasks=dict)
+    folder, queue = StudyFolder(studies, store.folder), InferenceQueue(["cpu"], 1)
+    yield SimpleNamespace(
+        studies=str(studies), store=store, infer_tasks=dict, datastore=lambda: SimpleNamespace(folder=folder), queue=queue
+    )
+    queue.stop()
     store.close()
 
 
@@ -44,6 +50,30 @@ def test_a_model_without_a_version_degrades(app):
 def test_a_disk_that_fills_up_degrades(app, monkeypatch):
     monkeypatch.setattr(health, "server_config", lambda: ServerConfig(studies=app.studies, free_disk_mb=10**9))
     assert examined(app) == ("degraded", ["disk_low"])
+
+
+def test_a_full_queue_degrades(app, monkeypatch):
+    monkeypatch.setattr(health, "server_config", lambda: ServerConfig(studies=app.studies, free_disk_mb=0, waiting_inferences=1))
+    runs, ends = threading.Event(), threading.Event()
+
+    def work(device, boundary):
+        runs.set()
+        ends.wait(30)
+
+    app.queue.submit("first", "demo", work, request_id="1")
+    runs.wait(30)
+    app.queue.submit("second", "demo", work, request_id="2")
+    assert examined(app) == ("degraded", ["queue_full"])
+    ends.set()
+
+
+def test_a_registry_that_is_behind_the_folder_degrades(app):
+    folder = app.datastore().folder
+    (folder.root / "ct-1.nii.gz").write_bytes(b"volume")
+    folder.scan()
+    (folder.root / "ct-1.nii.gz").unlink()
+    folder.scan()
+    assert examined(app) == ("degraded", ["studies_missing"])
 
 
 def test_a_studies_folder_that_went_away_stops_the_work(app, monkeypatch):

@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 
 import httpx
 import psutil
@@ -74,18 +75,23 @@ def new_study(studies):
         path.unlink(missing_ok=True)
 
 
+def an_id(name):
+    """A request's id is a UUID: one that could name a patient would be replaced."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
 class Asking(threading.Thread):
     """A client that asks for one study and waits."""
 
-    def __init__(self, server, study, request_id):
-        super().__init__(daemon=True)
-        self.url, self.study, self.request_id = str(server.http.base_url), study, request_id
+    def __init__(self, server, study, name):
+        super().__init__(daemon=True, name=name)
+        self.url, self.study = str(server.http.base_url), study
         self.answer = None
         self.start()
 
     def run(self):
         with httpx.Client(base_url=self.url, timeout=LONG) as http:
-            headers = {"X-Request-ID": self.request_id}
+            headers = {"X-Request-ID": an_id(self.name)}
             self.answer = http.post(f"/infer/{MODEL}", params={"image": self.study}, headers=headers)
 
     def result(self):
@@ -108,12 +114,12 @@ def queue(http):
     return status
 
 
-def runs(http, request_id):
-    return any(entry["request_id"] == request_id for entry in queue(http)["running"])
+def runs(http, name):
+    return any(entry["request_id"] == an_id(name) for entry in queue(http)["running"])
 
 
-def position(http, request_id):
-    return next((entry["position"] for entry in queue(http)["waiting"] if entry["request_id"] == request_id), None)
+def position(http, name):
+    return next((entry["position"] for entry in queue(http)["waiting"] if entry["request_id"] == an_id(name)), None)
 
 
 def test_a_request_is_found_by_its_id_and_a_full_queue_says_when_to_come_back(server, http, new_study):
@@ -121,14 +127,15 @@ def test_a_request_is_found_by_its_id_and_a_full_queue_says_when_to_come_back(se
     until(lambda: runs(http, "request-first"))
     study = new_study("shared")
     shared = [Asking(server, study, f"request-shared-{number}") for number in range(2)]
-    assert [until(lambda each=each: position(http, each.request_id)) for each in shared] == [1, 1]
+    assert [until(lambda each=each: position(http, each.name)) for each in shared] == [1, 1]
     last = Asking(server, new_study("last"), "request-last")
     assert until(lambda: position(http, "request-last")) == 2
     assert "shared" not in str([{**entry, "request_id": ""} for entry in queue(http)["waiting"]])
     refused = Asking(server, new_study("refused"), "request-refused").result()
     assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
     assert 1 <= int(refused.headers["retry-after"]) <= 600
-    assert http.delete("/headct/queue/request-last").json() == {"request_id": "request-last", "cancelled": 1}
+    answer = http.delete(f"/headct/queue/{an_id('request-last')}").json()
+    assert answer == {"request_id": an_id("request-last"), "cancelled": 1}
     assert (last.result().status_code, last.answer.json()["code"]) == (409, "cancelled")
     assert [each.result().status_code for each in (first, *shared)] == [200] * 3
     assert shared[0].answer.content == shared[1].answer.content
@@ -140,9 +147,8 @@ def test_a_client_that_hangs_up_leaves_the_queue(server, http, new_study):
     until(lambda: runs(http, "request-holds"))
     study = new_study("hangs-up")
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        head = (
-            f"POST /infer/{MODEL}?image={study} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: request-hangs-up\r\nContent-Length: 0\r\n\r\n"
-        )
+        lines = [f"POST /infer/{MODEL}?image={study} HTTP/1.1", "Host: 127.0.0.1", f"X-Request-ID: {an_id('request-hangs-up')}"]
+        head = "\r\n".join([*lines, "Content-Length: 0", "", ""])
         connection.sendall(head.encode())
         assert until(lambda: position(http, "request-hangs-up")) == 1
     until(lambda: position(http, "request-hangs-up") is None and not runs(http, "request-hangs-up"), 10)

@@ -16,7 +16,6 @@ from .check_records import check_images, check_orphans, check_predictions, check
 from .check_report import StoreReport
 from .snapshot import snapshot
 
-APPEND_ONLY = ("submissions", "reading_events")
 ALEMBIC = "alembic_version"
 _TRIGGERS = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
