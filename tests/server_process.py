@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from headct_molre.serve import environment, find_app, settled, start_command
-from headct_molre.server.config import ServerConfig
+from headct_molre.server.config import load_server_config
 
 START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
 
@@ -42,7 +42,9 @@ class Server:
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}  # no GPU: compared exactly with what a CPU computes
         if self.small:
             app = find_app()
-            environ |= environment(app, settled(ServerConfig(studies=self.studies, port=self.port, models=("all",))))
+            environ |= environment(
+                app, settled(load_server_config({"studies": self.studies, "port": self.port, "models": ("all",)}, environ))
+            )
             environ["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
             command = start_command(app)
             command.insert(1, str(Path(__file__).with_name("with_small_backbones.py")))
