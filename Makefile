@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 	touch $@
 
 serve: install
-	$(BIN)/headct-molre serve --demo-studies --studies $(STUDIES) --host $(HOST) --port $(PORT)
+	$(BIN)/headct-molre serve --demo-studies --log text --studies $(STUDIES) --host $(HOST) --port $(PORT)
 
 test: install lint
 	$(BIN)/python -m pytest -m 'not slow'

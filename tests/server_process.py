@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from headct_molre.models.backbones import backbone_names
-from headct_molre.serve import environment, find_app, start_command
+from headct_molre.serve import environment, find_app, settled, start_command
+from headct_molre.server.config import ServerConfig
 
 START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
 
@@ -21,33 +22,36 @@ START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
 class Server:
     """`headct-molre serve` on a free port, with all models; `stop` takes the signal, since one test needs kill -9.
 
-    With `small` the models have the reduced backbones of the tests, from the folder HEADCT_MOLRE_HOME.
+    With `small` the models have the reduced backbones of the tests, from the folder HEADCT_MOLRE_HOME. `settings` go to the
+    command line as they would be typed.
     """
 
-    def __init__(self, studies: Path, log: Path, small: bool = False) -> None:
-        self.studies, self.log, self.small = studies, log, small
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+    def __init__(self, studies: Path, log: Path, small: bool = False, **settings: str) -> None:
+        self.studies, self.log, self.small, self.settings = studies, log, small, settings
+        self.port = free_port()
         self.process: subprocess.Popen | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+        scheme, verify = "http", True
+        if "tls_certificate" in settings:
+            scheme, verify = "https", ssl.create_default_context(cafile=settings["tls_certificate"])
+        self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=verify)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "headct_molre.cli", "serve", "--studies", str(self.studies)]
-        command += ["--port", str(self.port), "--models", "all"]
+        settings = {"studies": str(self.studies), "port": str(self.port), "models": "all", **self.settings}
+        command = [sys.executable, "-m", "headct_molre.cli", "serve"]
+        command += [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
         environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # compared exactly with what a CPU computes
         if self.small:
             app = find_app()
-            environ |= environment(app, self.studies)
+            environ |= environment(app, settled(ServerConfig(studies=self.studies, port=self.port, models=("all",))))
             environ["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
-            command = start_command(app, self.studies, "127.0.0.1", self.port, backbone_names())
+            command = start_command(app)
             command.insert(1, str(Path(__file__).with_name("with_small_backbones.py")))
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
         deadline = time.monotonic() + START_LIMIT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                self.http.get("/headct/health").raise_for_status()
+                self.http.get("/headct/health")
                 return
             except httpx.TransportError:
                 time.sleep(0.1)
@@ -55,4 +59,11 @@ class Server:
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(with_signal)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
+
+
+def free_port() -> int:
+    """A port that nothing listened on a moment ago."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

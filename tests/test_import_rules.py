@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("lib", "apps", "slicer_module", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 SLICER_OR_QT = {"PySide2", "PySide6", "PyQt5", "PyQt6", "qt", "ctk", "slicer", "vtk"}
-APP_MAY_IMPORT = {"headct_molre", "monailabel", "lib", "fastapi", "starlette", "pydantic"}
+APP_MAY_IMPORT = {"headct_molre", "monailabel", "lib", "fastapi", "starlette", "pydantic", "uvicorn", "h11", "prometheus_client"}
 UNPICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import os
 import time
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import lib.configs
 from headct_molre import __version__
 from headct_molre.data.cache_folder import cache_limit_bytes
 from headct_molre.data.prepared_cache import PreparedCache
-from headct_molre.data.store import StudyStore, sqlite_url
+from headct_molre.data.store import StudyStore
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.server.config import server_config
 from lib.activelearning.random import RandomStudy
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -25,11 +25,11 @@ from lib.infers.headct import HeadCT
 
 
 class HeadCTApp(MONAILabelApp):
-    """75 findings on non-contrast head CT. `--conf models demo,dinov3_base` chooses the models, all by default."""
+    """75 findings on non-contrast head CT, as `server_config` says: models, store, readers."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        url = os.environ.get("HEADCT_MOLRE_STORE") or sqlite_url(Path(studies) / ".headct" / "store.sqlite")
-        self.store = StudyStore(url)
+        config = server_config()
+        self.store = StudyStore(config.store_url, config.readers_per_study)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -46,8 +46,9 @@ class HeadCTApp(MONAILabelApp):
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
         found = {path.split(".")[-2]: path.rsplit(".", 1) for path in get_class_names(lib.configs, "ModelConfig")}
-        wanted = self.conf.get("models", "all")
-        names = sorted(found) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+        wanted = self.conf.get("models")  # MONAI Label's own start says it so
+        names = [name.strip() for name in wanted.split(",")] if wanted else list(server_config().models)
+        names = sorted(found) if names == ["all"] else names
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
         infers = {}
         for name in names:

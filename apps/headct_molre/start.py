@@ -1,8 +1,32 @@
-"""MONAI Label's own command line, without its forty lines of settings at start."""
+"""Starts the server that `headct-molre serve` has checked: the log first, then the sockets, then everything heavy.
+
+MONAI Label's own start calls uvicorn without a limit on anything; here it gets those of our configuration. What MONAI Label itself
+wants to know is in the environment, where the processes that it starts find it too.
+"""
 
 import logging
+import sys
 
-from monailabel.main import Main
+from headct_molre.errors import HeadCTError
+from headct_molre.server.config import server_config
+from headct_molre.server.listening import bound_sockets
+from lib.launch import server
+from lib.logs import configure_logs
+
+
+def main() -> int:
+    """Runs until a signal; 2 when an address is taken."""
+    configure_logs()
+    config = server_config()
+    try:
+        sockets = bound_sockets(config)
+    except HeadCTError as error:
+        logging.getLogger("headct_molre.server").critical("%s [%s]", error.message, error.code)
+        return 2
+    running = server(config)
+    running.run(sockets)
+    return 0 if running.started else 3
+
 
 if __name__ == "__main__":
-    Main(loglevel=logging.WARNING, actions=("start_server",)).run()
+    sys.exit(main())

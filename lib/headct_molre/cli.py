@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom`.
+"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom | token`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -15,6 +15,8 @@ from . import __version__
 from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
+from .cli_serve import add_serve
+from .cli_token import add_token
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
 from .imaging.formats import SUPPORTED
@@ -51,14 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="start the MONAI Label server with this project's app")
-    serve.add_argument("--studies", type=Path, default=Path("studies"), help="folder of studies: volume files, zips, DICOM folders")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--models", default="demo", help="comma separated model names, or all")
-    serve.add_argument("--demo-studies", action="store_true", help="fill an empty folder with a few synthetic phantom studies")
-    serve.add_argument("--app", type=Path, help="folder of the MONAI Label app, if not beside this package")
-    serve.set_defaults(run=_serve)
+    add_serve(commands)
 
     predict = commands.add_parser("predict", help="classify one study without a server")
     predict.add_argument("path", type=Path, help=SUPPORTED)
@@ -100,15 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
+    add_token(commands)
     return parser
-
-
-def _serve(options: argparse.Namespace) -> int:
-    from .models.backbones import backbone_names
-    from .serve import serve
-
-    models = backbone_names() if options.models == "all" else [name.strip() for name in options.models.split(",") if name.strip()]
-    return serve(options.studies, options.host, options.port, models, options.demo_studies, options.app)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
+from lib.access import Access
 from lib.bridge import ThreadBridge
 from lib.errors import install_error_handlers
 
@@ -52,7 +53,7 @@ async def fail() -> None:
 @contextmanager
 def bridged(threads=4):
     bridge = ThreadBridge(inner, threads)
-    yield bridge, lambda: httpx.AsyncClient(transport=httpx.ASGITransport(bridge), base_url="http://test")
+    yield bridge, lambda: httpx.AsyncClient(transport=httpx.ASGITransport(Access(bridge)), base_url="http://test")
     bridge.close()
 
 
@@ -123,8 +124,7 @@ def test_an_unexpected_failure_is_answered_without_a_traceback():
 
 def test_the_log_of_a_failure_holds_no_message(caplog):
     with bridged() as (_, client):
-        response = asyncio.run(client().get("/fail"))
-    assert response.json()["request_id"] in caplog.text
+        asyncio.run(client().get("/fail"))
     assert "ValueError" in caplog.text
     assert "patient" not in caplog.text
 
@@ -149,3 +149,33 @@ def test_a_cancelled_request_frees_its_thread():
 
     with bridged(threads=1) as (bridge, _):
         assert asyncio.run(scenario(bridge)) == 200
+
+
+def test_the_id_of_a_request_and_its_route_cross_the_bridge(caplog):
+    caplog.set_level("INFO", "headct_molre.access")
+    with bridged() as (_, client):
+        response = asyncio.run(client().get("/fail", headers={"x-request-id": "0123456789abcdef-01"}))
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "0123456789abcdef-01"
+    (line,) = [record for record in caplog.records if record.name == "headct_molre.access"]
+    assert (line.fields["route"], line.fields["status"]) == ("/fail", 500)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_body_that_was_announced_and_never_comes_is_not_waited_for(method):
+    """As MONAI Label's client does once it is logged in: it repeats the length of the last body in requests without one."""
+    answers = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def note(message):
+        answers.append(message)
+
+    with bridged() as (bridge, _):
+        scope = SCOPE | {
+            "method": method,
+            "path": "/quick",
+            "headers": [(b"content-length", b"30"), (b"content-type", b"application/json")],
+        }
+        asyncio.run(asyncio.wait_for(bridge(scope, never, note), 10))
+    assert answers[0]["type"] == "http.response.start"

@@ -305,7 +305,8 @@ REFUSALS = [
 def test_bad_requests_are_refused_with_a_code_and_a_sentence(http, method, url, body, status, code):
     answer = http.request(method, url, **body)
     assert answer.status_code == status, answer.text
-    assert {"code", "message"} <= set(answer.json()) <= {"code", "message", "field"}
+    assert {"code", "message", "request_id"} <= set(answer.json()) <= {"code", "message", "field", "request_id"}
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
     assert code is None or answer.json()["code"] == code
     assert "Traceback" not in answer.text
 

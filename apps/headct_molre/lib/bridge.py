@@ -7,6 +7,7 @@ waits until the client has taken the one before.
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ _SCOPE = {
     "client",
     "server",
 }
+_WITHOUT_BODY = ("GET", "HEAD", "DELETE")
 
 
 class ThreadBridge:
@@ -47,7 +49,8 @@ class ThreadBridge:
             raise RuntimeError(f"only HTTP goes over the bridge, not {scope['type']}")
         outer = asyncio.get_running_loop()
         try:
-            body = await self._body(Request(scope, receive))
+            # MONAI Label's client, once logged in, sends the length of its last body with requests that have none.
+            body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(Request(scope, receive))
         except ClientDisconnect:
             return
         unread = [{"type": "http.request", "body": body, "more_body": False}]
@@ -61,12 +64,17 @@ class ThreadBridge:
         async def inner_send(message: Message) -> None:
             await cross(send(message))
 
-        running = _Running(self._inner, {key: scope[key] for key in _SCOPE & scope.keys()}, inner_receive, inner_send)
+        inner_scope = {key: scope[key] for key in _SCOPE & scope.keys()}
+        running = _Running(self._inner, inner_scope, inner_receive, inner_send)
         try:
-            await outer.run_in_executor(self._pool, running.run)
+            # With the context, and so with the id of the request for its log lines and errors.
+            await outer.run_in_executor(self._pool, contextvars.copy_context().run, running.run)
         except asyncio.CancelledError:
             running.cancel()
             raise
+        finally:
+            if "route" in inner_scope:
+                scope.setdefault("state", {})["route"] = inner_scope["route"].path
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()

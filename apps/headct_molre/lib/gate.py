@@ -1,72 +1,77 @@
 """What is turned away before any handler sees it: foreign host names, unsafe routes, ids that are none."""
 
-import logging
 import uuid
+from collections.abc import Collection
+from ipaddress import ip_address
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headct_molre.errors import HeadCTError, InvalidRequest, NotFound
+from headct_molre.server.config import ServerConfig
+from headct_molre.server.routes_off import ROUTES_OFF
+from lib.errors import error_response
 
-from .errors import error_response
-
-logger = logging.getLogger("headct_molre.server")
-
-# (methods, first part of the path, why): MONAI Label's routes that are unsafe without authentication or that need
-# what a head CT server does not have. A slash at the end stands for this path alone.
-DISABLED = (
-    ({"PUT", "DELETE"}, "/model", "Model versions are immutable and are not uploaded."),
-    (None, "/proxy", "This server lends nobody its access to a PACS."),
-    (None, "/reload", "Restart the server to load the app again."),
-    (None, "/logs", "Read the log where the server was started."),
-    (None, "/ohif", "This server has no web viewer."),
-    (None, "/batch", "Ask for one study at a time with /infer/."),
-    (None, "/scoring", "This server has no scoring methods; labels are compared when a model is evaluated."),
-    (None, "/infer/wsi", "This server does not read pathology slides."),
-    (None, "/infer/wsi_v2", "This server does not read pathology slides."),
-    (None, "/docs", "MONAI Label's page loads scripts from another web site; /headct/openapi.json describes the routes."),
-    ({"PUT"}, "/datastore/", "Add studies with PUT /datastore/image."),
-    ({"PUT"}, "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own."),
-    ({"PUT"}, "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own."),
-)
-_LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class Gate:
     """Around the whole application; refusals are {code, message} like every other error."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
         self._app = app
+        self._config = config
+        self._names = host_names(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # start and stop of the server
-            await self._app(scope, receive, send)
-            return
-        try:
-            check_host(HTTPConnection(scope).headers.get("host", ""))
-            check_route(scope["method"], scope["path"])
-        except HeadCTError as error:
-            await error_response(error)(scope, receive, send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        except Exception as error:
-            # The application has answered and logged it. The web server would log its text too, and with it file names.
-            logger.debug("%s was answered as an internal error", type(error).__name__)
+        if scope["type"] == "http":
+            try:
+                check_host(HTTPConnection(scope).headers.get("host", ""), self._names)
+                if self._config.auth == "none":
+                    check_own_address(scope.get("server"))
+                check_route(scope["method"], scope["path"], self._config.enabled_routes)
+            except HeadCTError as error:
+                await error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
-def check_host(host: str) -> None:
+def check_own_address(address: tuple[str, int | None] | None) -> None:
+    """Raises HeadCTError for a request that came over the network to a server without authentication.
+
+    `serve` does not listen there; MONAI Label's own start does, unless it is told otherwise.
+    """
+    try:
+        own = ip_address(address[0] if address else "")
+    except ValueError:
+        return  # no network address: a socket of this machine
+    if not (getattr(own, "ipv4_mapped", None) or own).is_loopback:
+        message = "This server has no authentication and answers on this machine only; docs/operations.md says how to open it."
+        raise HeadCTError("no_authentication", message, status=403)
+
+
+def host_names(config: ServerConfig) -> frozenset[str]:
+    """The names by which clients may call: those of this machine, and with authentication the bound hosts and the configured names."""
+    if config.auth == "none":
+        return _LOCAL_NAMES
+    return _LOCAL_NAMES | {f"[{name}]" if ":" in name else name.lower() for name in (*config.hosts, *config.names)}
+
+
+def check_host(host: str, names: Collection[str]) -> None:
     """Raises HeadCTError for a request to another name: a web page may point its own name at this machine."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in _LOCAL_NAMES:
-        raise HeadCTError("unknown_host", "This server answers to 127.0.0.1 and localhost only.", status=403)
+    if name.lower() not in names:
+        message = (
+            "This server does not answer to the name by which it was called; the setting names adds names, where there is authentication."
+        )
+        raise HeadCTError("unknown_host", message, status=403)
 
 
-def check_route(method: str, path: str) -> None:
+def check_route(method: str, path: str, enabled: Collection[str] = ()) -> None:
     """Raises HeadCTError `disabled` for a route that is switched off, NotFound for a session id that is none."""
-    for methods, prefix, reason in DISABLED:
-        if (path == prefix or path.startswith(prefix + "/")) and (methods is None or method in methods):
-            raise HeadCTError("disabled", reason, status=403)
+    for route in ROUTES_OFF:
+        if route.covers(method, path) and route.name not in enabled:
+            raise HeadCTError("disabled", route.reason, status=403)
     if path.startswith("/session/") and path != "/session/":
         checked_session(path.removeprefix("/session/").rstrip("/"))
 

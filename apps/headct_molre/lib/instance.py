@@ -17,7 +17,7 @@ def json_object(text: str, field: str) -> dict[str, Any]:
     """A JSON object from a form field, {} from an empty one. Raises InvalidRequest `invalid_json`."""
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidRequest("invalid_json", f"{field} is not valid JSON.", field=field) from None
     if not isinstance(value, dict):
         raise InvalidRequest("invalid_json", f"{field} must be a JSON object.", field=field)

@@ -9,32 +9,69 @@ How it keeps answering:
   store without waiting for it. A request that waits holds no thread, so `/info/` answers while many wait.
 - One server process. The store takes several processes; MONAI Label's task list and sessions do not.
 
-MONAI Label's application is not changed on disk: it gets our error handlers before its first request, `gate.Gate`
-stands before both, and unsafe routes end there.
+A request passes, from outside: `access.Access` (its id, its line in the log, an answer whatever happens), `cors.Cors` (other web
+sites), `limits.Limits` (bytes, time, how many at once), `gate.Gate` (host names, unsafe routes), `auth.Authentication` (whose token it
+is and what its role may), then the routes.
+MONAI Label's application is not changed on disk: it gets our error handlers before its first request.
 """
 
+import contextlib
+import io
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from monailabel.app import app as monailabel_app
+from starlette.types import ASGIApp
 
 from headct_molre import __version__
+from headct_molre.server.config import ServerConfig
+from headct_molre.server.pseudonym import keep_key
+from lib.access import Access
+from lib.auth import Authentication, make_authenticator
 from lib.bridge import ThreadBridge
-from lib.errors import install_error_handlers
+from lib.cors import Cors
+from lib.errors import ErrorBody, install_error_handlers
 from lib.gate import Gate
-from lib.routes import inference, studies, submissions, uploads
+from lib.health import HEALTH
+from lib.instance import headct_app
+from lib.limits import Limits
+from lib.logs import event
+from lib.metrics import watch_store
+from lib.monailabel_settings import settle
+from lib.routes import auth, health, inference, studies, submissions, uploads
+
+CONFIG = settle()
+
+with contextlib.redirect_stdout(io.StringIO()):  # it prints that all web sites are allowed, which is not so here
+    from monailabel.app import app as monailabel_app
+
+logger = logging.getLogger("headct_molre.server")
 
 
-def make_app() -> Gate:
+def make_app(config: ServerConfig) -> ASGIApp:
     """The application; MONAI Label and our app inside it start and end with it."""
     bridge = ThreadBridge(monailabel_app)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with monailabel_app.router.lifespan_context(monailabel_app):
+        keep_key(config.private_folder / "log.key")
+        with contextlib.redirect_stdout(io.StringIO()):
+            inner = monailabel_app.router.lifespan_context(monailabel_app)
+            await inner.__aenter__()
+        try:
+            watch_store(headct_app().store)
+            for name in config.enabled_routes:
+                event(logger, logging.WARNING, "a route that is off by default is on", route=name)
+            HEALTH.phase = "running"
+            event(logger, logging.INFO, "ready", version=__version__, models=",".join(headct_app().infer_tasks()))
             yield
-        bridge.close()
+        finally:
+            HEALTH.phase = "stopping"
+            with contextlib.redirect_stdout(io.StringIO()):
+                await inner.__aexit__(None, None, None)
+            bridge.close()
+            event(logger, logging.INFO, "stopped")
 
     # No pages of documentation: FastAPI's load scripts from another web site.
     app = FastAPI(
@@ -44,15 +81,20 @@ def make_app() -> Gate:
         docs_url=None,
         redoc_url=None,
         openapi_url="/headct/openapi.json",
+        responses={status: {"model": ErrorBody, "description": text} for status, text in _REFUSALS.items()},
     )
     install_error_handlers(app)
     install_error_handlers(monailabel_app)
-    # Its only middleware opens the server to the scripts of every web site; the setting that restricts it stops its start.
+    # Its only middleware opens the server to the scripts of every web site; `cors.Cors` does that for the named ones.
     monailabel_app.user_middleware.clear()
-    for routes in (inference, studies, submissions, uploads):
+    for routes in (auth, health, inference, studies, submissions, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
-    return Gate(app)
+    app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)
+    known = Authentication(app, app.state.authenticator)
+    return Access(Cors(Limits(Gate(known, config), config), config.cors_origins))
 
 
-app = make_app()
+_REFUSALS: dict[int | str, str] = {"4XX": "Refused, with a reason", "5XX": "Not possible now, or a failure of the server"}
+
+app = make_app(CONFIG)

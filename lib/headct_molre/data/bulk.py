@@ -17,6 +17,8 @@ from ..imaging.grid import SLICE_GRID, Grid
 from ..imaging.pipeline import PreparedStudy
 from .prepared_cache import PreparedCache, cached_prepare
 
+PREPARATION_FAILED = "preparation_failed"  # not the study's own refusal: its process died, and may live next time
+
 # Where a study lies: its path, or its path and the SeriesInstanceUID of the DICOM series to read.
 Source = TypeVar("Source", Path, tuple[Path, str | None])
 
@@ -74,4 +76,4 @@ def _outcome(future: Future[PreparedStudy]) -> PreparedStudy | HeadCTError:
     if isinstance(error, HeadCTError):
         return error
     reason = "the process died" if isinstance(error, BrokenProcessPool) else type(error).__name__
-    return StudyRefused("preparation_failed", f"The study could not be prepared ({reason}). Try it alone, or export it again.")
+    return StudyRefused(PREPARATION_FAILED, f"The study could not be prepared ({reason}). Try it alone, or export it again.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..data.bulk import prepare_many
+from ..data.bulk import PREPARATION_FAILED, prepare_many
 from ..data.cohort import Cohort, CohortStudy
 from ..data.prepared_cache import PreparedCache, cached_prepare
 from ..errors import HeadCTError, StudyRefused
@@ -60,12 +60,15 @@ class PreparedCohort:
         return PreparedCohort(self.cohort.take(rows), contents, self.cache, self.grid, self.refused)
 
 
-def prepare_cohort(cohort: Cohort, cache: PreparedCache, grid: Grid, workers: int, record: Path | None = None) -> PreparedCohort:
+def prepare_cohort(
+    cohort: Cohort, cache: PreparedCache, grid: Grid, workers: int, record: Path | None = None, retry: bool = True
+) -> PreparedCohort:
     """Prepare every study of a cohort into the cache, in parallel, with progress; a study that is refused is left out and reported.
 
-    `record` keeps what was found, so that a run that is taken up again does not read a hundred thousand studies to learn it.
+    `record` keeps what was found, so that a run that is taken up again does not read a hundred thousand studies to learn it. What the gate
+    refused stays refused; a study whose process died is tried again with `retry`, and without it the record has the last word.
     """
-    known = _read_record(record)
+    known = _read_record(record, retry)
     missing = [study for study in cohort.studies if study.study not in known]
     sources = {(study.path, study.series_uid): study for study in missing}
     outcomes: dict[CohortStudy, str | HeadCTError] = {}
@@ -77,9 +80,7 @@ def prepare_cohort(cohort: Cohort, cache: PreparedCache, grid: Grid, workers: in
     for study, found in outcomes.items():
         known[study.study] = found if isinstance(found, str) else asdict(Refusal(study.study, study.split, found.code, found.message))
     if record is not None and outcomes:
-        # A process that died may live next time; what the gate refused stays refused.
-        lasting = {study: entry for study, entry in known.items() if isinstance(entry, str) or entry["code"] != "preparation_failed"}
-        write_whole(record, json.dumps(lasting).encode())
+        write_whole(record, json.dumps(known).encode())
     accepted, contents, refused = [], [], []
     for row, study in enumerate(cohort.studies):
         entry = known[study.study]
@@ -91,7 +92,12 @@ def prepare_cohort(cohort: Cohort, cache: PreparedCache, grid: Grid, workers: in
     return PreparedCohort(cohort.take(accepted), tuple(contents), cache, grid, tuple(refused))
 
 
-def _read_record(record: Path | None) -> dict[str, str | Mapping[str, str]]:
+def _read_record(record: Path | None, retry: bool) -> dict[str, str | Mapping[str, str]]:
     if record is None or not record.is_file():
         return {}
-    return dict(json.loads(record.read_text(encoding="utf-8")))
+    entries = json.loads(record.read_text(encoding="utf-8"))
+    return {study: entry for study, entry in entries.items() if not (retry and _failed(entry))}
+
+
+def _failed(entry: str | Mapping[str, str]) -> bool:
+    return not isinstance(entry, str) and entry["code"] == PREPARATION_FAILED

@@ -204,8 +204,8 @@ def _prepare(cohort: Cohort, spec: BackboneSpec, options: RunOptions, group: Gro
     processes = max(options.workers, 1)
     prepared = prepare_cohort(used, cache, spec.grid, processes, path) if group.first else None
     group.wait()
-    if prepared is None:  # another process: the first one's record says where each study lies
-        prepared = prepare_cohort(used, cache, spec.grid, processes, path)
+    if prepared is None:  # another process: the first one's record says where each study lies, so that all hold one cohort
+        prepared = prepare_cohort(used, cache, spec.grid, processes, path, retry=False)
     if group.first and prepared.refused:
         logger.warning("%d studies were refused and are left out; see %s", len(prepared.refused), REFUSED)
         _write_rows(options.out / REFUSED, [asdict(refusal) for refusal in prepared.refused])

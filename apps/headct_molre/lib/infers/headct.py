@@ -1,6 +1,5 @@
 """MONAI Label's inference task around a Predictor, with the store as cache of its predictions."""
 
-import hashlib
 import json
 import logging
 import threading
@@ -17,6 +16,8 @@ from headct_molre.imaging.content import content_sha256
 from headct_molre.models.checkpoint import load_card
 from headct_molre.predict import Predictor
 from headct_molre.schema import ModelCard, Prediction
+from headct_molre.server.pseudonym import pseudonym
+from lib.metrics import inference_timed
 
 logger = logging.getLogger("headct_molre.infer")
 
@@ -74,12 +75,13 @@ class HeadCT(InferTask):
             prediction = self._stored(content, study, listed)
             if prediction is None:
                 started = time.monotonic()
-                prediction = self._served_predictor().predict(path, study, series_uid, content)
+                with inference_timed(self.name):
+                    prediction = self._served_predictor().predict(path, study, series_uid, content)
                 self._store.predictions.put(content, prediction)
                 if listed:
                     self._store.studies.set_content(study, content)
                 seconds = time.monotonic() - started
-                logger.info("study %s by %s %s in %.1f s", hashed(study), self.name, prediction.model.version, seconds)
+                logger.info("study %s by %s %s in %.1f s", pseudonym(study), self.name, prediction.model.version, seconds)
         return prediction
 
     def __call__(self, request: dict) -> tuple[None, dict]:
@@ -101,8 +103,3 @@ class HeadCT(InferTask):
         if self._predictor is None or self._predictor.card != load_card(self.name):
             self._predictor = Predictor(self.name, prepared=self._prepared)
         return self._predictor
-
-
-def hashed(study: str) -> str:
-    """A short name of a study for logs, which must not carry its id."""
-    return hashlib.sha256(study.encode()).hexdigest()[:10]

@@ -1,4 +1,4 @@
-"""The studies, notes on them, the taxonomy, which study is next, and whether the server is well."""
+"""The studies, notes on them, the taxonomy, and which study is next."""
 
 import time
 from pathlib import Path
@@ -24,13 +24,6 @@ def about() -> dict[str, Any]:
         "note": "Research software, not a medical device. A finding that is not flagged is not ruled out.",
         "routes": ["/info/", "/headct/openapi.json", "/headct/health", "/headct/findings", "/headct/models", "/headct/studies"],
     }
-
-
-@router.get("/headct/health", tags=["Head CT"], summary="Whether the server works")
-def health() -> dict[str, Any]:
-    """{status, version}; answers only when the store answers."""
-    headct_app().store.submissions.counts()
-    return {"status": "ok", "version": __version__}
 
 
 @router.get("/headct/findings", tags=["Head CT"], summary="The taxonomy")

@@ -9,6 +9,18 @@ from .predictions import Predictions
 from .store import StudyStore
 from .studies import Studies, StudyImages
 from .submissions import SubmissionRecord, Submissions
+from .tokens import TokenRecord, Tokens
 from .url import sqlite_url
 
-__all__ = ["Predictions", "Studies", "StudyImages", "StudyStore", "SubmissionRecord", "Submissions", "derive_label", "sqlite_url"]
+__all__ = [
+    "Predictions",
+    "Studies",
+    "StudyImages",
+    "StudyStore",
+    "SubmissionRecord",
+    "Submissions",
+    "TokenRecord",
+    "Tokens",
+    "derive_label",
+    "sqlite_url",
+]

@@ -7,6 +7,7 @@ from .migrate import migrate
 from .predictions import Predictions
 from .studies import Studies
 from .submissions import Submissions
+from .tokens import Tokens
 
 
 class StudyStore:
@@ -26,6 +27,7 @@ class StudyStore:
         self.studies = Studies(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study)
+        self.tokens = Tokens(self.database)
 
     def close(self) -> None:
         """Closes the connections; the store cannot be used afterwards."""

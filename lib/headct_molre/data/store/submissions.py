@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pydantic import FiniteFloat
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...errors import InvalidRequest
@@ -100,6 +100,11 @@ class Submissions:
         query = select(STUDIES.c.study, STUDIES.c.submissions).where(STUDIES.c.submissions > 0)
         with self._database.reading() as connection:
             return dict(iter(connection.execute(query)))
+
+    def total(self) -> int:
+        """Number of submissions on all studies."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
 
     def label(self, study: str) -> dict[str, State]:
         """The label of a study, derived from its submissions; see `derive_label`."""

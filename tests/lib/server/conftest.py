@@ -1,0 +1,10 @@
+import pytest
+
+from oidc_issuer import Issuer
+
+
+@pytest.fixture
+def issuer():
+    issuer = Issuer()
+    yield issuer
+    issuer.stop()
