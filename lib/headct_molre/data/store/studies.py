@@ -138,7 +138,7 @@ def ensure_study(connection: Connection, study: str, readers_required: int) -> N
 def _note_images(connection: Connection, rows: list[dict[str, Any]], shared: dict[str, Any]) -> None:
     """Adds studies, and changes the images of those that are known.
 
-    PostgreSQL gets one array for each column: one statement for each row takes it twenty times as long. SQLite is in this process.
+    PostgreSQL gets one array for each column, which costs a sixth of one parameter for each value.
     """
     insert = inserting(connection, STUDIES)
     noted = {name: insert.excluded[name] for name in ("path", "format", "present")}
