@@ -35,11 +35,11 @@ class Server:
             scheme, verify = "https", ssl.create_default_context(cafile=settings["tls_certificate"])
         self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=verify)
 
-    def start(self) -> None:
+    def start(self, **variables: str) -> None:
         settings = {"studies": str(self.studies), "port": str(self.port), "models": "all", **self.settings}
         command = [sys.executable, "-m", "headct_molre.cli", "serve"]
         command += [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
-        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # compared exactly with what a CPU computes
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}  # no GPU: compared exactly with what a CPU computes
         if self.small:
             app = find_app()
             environ |= environment(app, settled(ServerConfig(studies=self.studies, port=self.port, models=("all",))))
@@ -59,7 +59,7 @@ class Server:
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(with_signal)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=90)  # stop_s is 30, and a test machine is shared
 
 
 def free_port() -> int:

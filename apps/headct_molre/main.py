@@ -17,11 +17,17 @@ from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
+from headct_molre.imaging.content import content_sha256
 from headct_molre.server.config import server_config
+from headct_molre.server.devices import inference_devices
+from headct_molre.server.loaded import LoadedModels
+from headct_molre.server.queue import InferenceQueue
+from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
+from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
-from lib.infers.headct import HeadCT
+from lib.infers.headct import HeadCT, Images, Serving
 
 
 class HeadCTApp(MONAILabelApp):
@@ -29,7 +35,7 @@ class HeadCTApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         config = server_config()
-        self.store = StudyStore(config.store_url, config.readers_per_study)
+        self.store = StudyStore(config.store_url, config.readers_per_study, label_rule=config.label_rule)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -41,7 +47,7 @@ class HeadCTApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> HeadCTDatastore:
-        return HeadCTDatastore(Path(self.studies), self.store)
+        return HeadCTDatastore(Path(self.studies), self.store, server_config().scan_s)
 
     def init_infers(self) -> dict[str, HeadCT]:
         # Each class is named as lib.configs.<model>.<Class>.
@@ -50,23 +56,36 @@ class HeadCTApp(MONAILabelApp):
         names = [name.strip() for name in wanted.split(",")] if wanted else list(server_config().models)
         names = sorted(found) if names == ["all"] else names
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
+        self.queue = InferenceQueue(inference_devices(), server_config().waiting_inferences)
+        self.batch = BatchInference(self, prepared)
+        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content)
         infers = {}
         for name in names:
             if name not in found:
                 raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
             module, class_name = found[name]
             config = getattr(importlib.import_module(module), class_name)()
-            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, store=self.store, prepared=prepared)
+            config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, serving=serving)
             infers[name] = config.infer()
         return infers
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": RandomStudy()}
+        lease_s = server_config().lease_s
+        return {"random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
-        self.datastore().remove_incoming()  # here and not in init_datastore, which a training process calls too
+        # Here and not in init_datastore, which a training process calls too.
+        self.datastore().remove_incoming()
+        self.datastore().folder.start()
         super().on_init_complete()
+
+    def _content(self, images: Images) -> str:
+        """The hash of images; the datastore remembers those of its studies, where it does, and hashes only what has changed."""
+        remembered = getattr(self.datastore(), "content", None)
+        if images.listed and remembered is not None:
+            return remembered(images.study, images.series_uid)
+        return content_sha256(images.path, images.series_uid)
 
     def infer_task(self, model: str) -> HeadCT:
         """The task of a model. Raises NotFound `unknown_model`."""

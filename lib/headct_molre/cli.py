@@ -15,7 +15,9 @@ from . import __version__
 from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
+from .cli_models import add_versions
 from .cli_serve import add_serve
+from .cli_store import add_store
 from .cli_token import add_token
 from .cli_train import add_train
 from .errors import HeadCTError, InvalidRequest
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--fetch", metavar="NAME", help="install the published weights of a backbone from its hub, checked whole")
     models.add_argument("--from", dest="source", type=Path, metavar="PATH", help="with --fetch: take them from this file or folder")
     models.set_defaults(run=_models)
+    add_versions(models)
 
     add_cohort(commands)
     add_train(commands)
@@ -95,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--workers", type=int, default=1, help="processes that draw phantoms")
     phantom.set_defaults(run=_phantom)
     add_evaluate(commands)
+    add_store(commands)
     add_token(commands)
     return parser
 

@@ -24,6 +24,7 @@ from .models.checkpoint import load_card
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
 if TYPE_CHECKING:
+    from .imaging.pipeline import PreparedStudy
     from .imaging.prepare import Prepared
     from .models.backbones.spec import BackboneSpec
     from .models.classifier import HeadCTClassifier
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class Predictor:
     """One model's champion version on one device; weights are loaded at the first prediction that needs them.
 
-    Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. Predictions run one
-    at a time: a lock guards the network. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging. `engine` overrides the
+    Raises NotFound for an unknown model and ModelUnavailable where no trained version is installed. A lock guards the network: one
+    study at a time. `cache` spares a repeat of the whole, `prepared` a repeat of the imaging. `engine` overrides the
     rule that chooses what runs the backbone (docs/engines.md), and what another engine computed is then not taken from the cache.
     """
 
@@ -65,24 +66,30 @@ class Predictor:
         if cached is not None and self.engine in (None, cached.engine):
             milliseconds = _milliseconds(started)
             return cached.model_copy(update={"study": study, "timing_ms": {"cache": milliseconds, "total": milliseconds}})
-        with self._lock:
-            prediction = self._predict(path, study, series_uid, content, started)
+        self._checked_device()
+        prediction = self.classify(self.prepare(path, series_uid, content), study, started)
         if self.cache is not None:
             self.cache.put(content, prediction)
         return prediction
 
-    def _predict(self, path: Path, study: str, series_uid: str | None, content: str, started: float) -> Prediction:
-        device = self._checked_device()
-        study_images = cached_prepare(path, series_uid, self.prepared, content, backbone_spec(self.card.backbone).grid)
-        timing = dict(study_images.timing_ms)
-        mark = time.perf_counter()
-        classifier, spec, engine = self._load(device)
-        timing["load"] = _milliseconds(mark)
-        mark = time.perf_counter()
-        scores = run(classifier, spec, study_images.prepared, device)
-        timing["model"] = _milliseconds(mark)
-        timing["total"] = _milliseconds(started)
-        return build_prediction(self.card, study, scores, study_images.prepared, study_images.quality, device, engine, timing)
+    def prepare(self, path: Path, series_uid: str | None = None, content: str | None = None) -> PreparedStudy:
+        """The first step of `predict`: the study on the model's grid, from the cache of prepared studies where it is there."""
+        return cached_prepare(path, series_uid, self.prepared, content, backbone_spec(self.card.backbone).grid)
+
+    def classify(self, prepared: PreparedStudy, study: str, started: float | None = None) -> Prediction:
+        """The second step: the network on a prepared study, one at a time; `started` (time.perf_counter) is where the total begins."""
+        begun = time.perf_counter() if started is None else started
+        timing = dict(prepared.timing_ms)
+        with self._lock:
+            device = self._checked_device()
+            mark = time.perf_counter()
+            classifier, spec, engine = self._load(device)
+            timing["load"] = _milliseconds(mark)
+            mark = time.perf_counter()
+            scores = run(classifier, spec, prepared.prepared, device)
+            timing["model"] = _milliseconds(mark)
+            timing["total"] = _milliseconds(begun)
+            return build_prediction(self.card, study, scores, prepared.prepared, prepared.quality, device, engine, timing)
 
     def _checked_device(self) -> str:
         """The device to use. Raises InvalidRequest, before any work, for a device or an engine that this machine does not have."""

@@ -12,10 +12,14 @@ import uuid
 from pathlib import Path
 
 import httpx
+import nibabel as nib
+import numpy as np
 import pytest
 from pydicom import dcmread
 
+import hostile_dicom
 from headct_molre.data.phantom import write_cohort
+from headct_molre.data.store import sqlite_url
 from headct_molre.findings import finding_keys
 from headct_molre.models.backbones import backbone_names
 from headct_molre.predict import Predictor
@@ -71,8 +75,14 @@ def test_info_lists_models_and_findings(http):
 
 def test_findings_studies_and_models_are_listed(http):
     assert [finding["key"] for finding in http.get("/headct/findings").json()] == list(finding_keys())
-    assert [study["study"] for study in http.get("/headct/studies").json()] == ["phantom-0001", "phantom-0002"]
-    assert http.get("/headct/studies/phantom-0001").json() == {"study": "phantom-0001", "format": "nifti", "submissions": 0}
+    known = {"format": "nifti", "submissions": 0, "readings": 0, "readers_required": 1, "open": True, "present": True}
+    everything = [{"study": study, **known} for study in ("phantom-0001", "phantom-0002")]
+    assert http.get("/headct/studies").json() == {"studies": everything, "total": 2, "next": None}
+    page = http.get("/headct/studies?limit=1").json()
+    assert page == {"studies": everything[:1], "total": 2, "next": "phantom-0001"}
+    assert http.get("/headct/studies", params={"after": page["next"], "state": "open"}).json()["studies"] == everything[1:]
+    assert http.get("/headct/studies?state=read").json() == {"studies": [], "total": 0, "next": None}
+    assert http.get("/headct/studies/phantom-0001").json() == everything[0]
     models = {model["name"]: model for model in http.get("/headct/models").json()}
     assert models["demo"]["available"]
     assert models["demo"]["card"]["demo"] is True
@@ -107,8 +117,9 @@ def test_the_ge_scan_gets_the_same_prediction_as_without_a_server(http, server):
 @pytest.mark.parametrize(("name", "code"), [("head_mr", "wrong_modality"), ("body_ct", "not_head")])
 def test_what_is_not_a_head_ct_is_refused_with_the_reason(http, name, code):
     files = sorted(path for path in shared_ct(name).iterdir() if path.suffix in (".dcm", ".gz"))
-    session = http.put("/session/", files=[("files", (path.name, path.read_bytes())) for path in files]).json()["session_id"]
-    answer = http.post("/infer/demo", params={"session_id": session})
+    answer = http.put("/session/", files=[("files", (path.name, path.read_bytes())) for path in files])
+    if answer.status_code == 200:  # what the reader can read, the gate may still refuse
+        answer = http.post("/infer/demo", params={"session_id": answer.json()["session_id"]})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
@@ -202,14 +213,52 @@ def test_uploads_are_no_studies_and_leave_nothing_behind(http, server, folder):
         (server.studies / "upload.nii.gz").unlink()
 
 
-def test_a_session_is_described_and_sends_its_volume_unless_it_is_a_folder(http):
-    session = http.put("/session/", files={"files": ("x.nii.gz", b"volume")}).json()
+def test_a_session_is_described_and_sends_its_volume_unless_it_is_a_folder(http, folder, tmp_path):
+    volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
+    session = http.put("/session/", files={"files": ("x.nii.gz", volume)}).json()
     url = f"/session/{session['session_id']}"
     assert http.get(url).json() == session["session_info"]
-    assert http.get(url, params={"image": True}).content == b"volume"
-    series = http.put("/session/", files=[("files", (f"{number}.dcm", b"slice")) for number in range(2)]).json()
+    assert http.get(url, params={"image": True}).content == volume
+    slices = sorted(hostile_dicom.series(tmp_path).iterdir())
+    series = http.put("/session/", files=[("files", (path.name, path.read_bytes())) for path in slices]).json()
     answer = http.get(f"/session/{series['session_id']}", params={"image": True})
     assert (answer.status_code, answer.json()["code"]) == (404, "no_single_file")
+
+
+def test_an_upload_that_cannot_be_read_is_refused_and_leaves_nothing(http, server):
+    before = sorted(server.studies.rglob("*"))
+    for url, field in (("/datastore/image?image=bad", "file"), ("/session/", "files")):
+        answer = http.put(url, files={field: ("x.nii.gz", b"no volume")})
+        assert (answer.status_code, answer.json()["code"]) == (422, "damaged_file")
+    answer = http.put("/session/", files=[("files", (f"{number}.dcm", b"slice")) for number in range(2)])
+    assert (answer.status_code, answer.json()["code"]) == (422, "no_images")
+    kept = [path for path in sorted(server.studies.rglob("*")) if path not in before and "store.sqlite" not in path.name]
+    assert kept == []
+
+
+def test_an_upload_onto_a_full_disk_is_refused_and_leaves_nothing(tmp_path, folder):
+    """The studies folder is a file system of 4 MB; the store and the temporary files of the web server lie elsewhere."""
+    studies = tmp_path / "small"
+    studies.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(studies)], capture_output=True).returncode:
+        pytest.skip("this machine does not let the test mount a small file system")
+    server = Server(studies, tmp_path / "log.txt")
+    try:
+        server.start(HEADCT_MOLRE_STORE=sqlite_url(tmp_path / "store.sqlite"))
+        (studies / "filler").write_bytes(bytes(2_000_000))
+        big = folder / "big.nii"
+        nib.save(nib.Nifti1Image(np.zeros((128, 128, 80), np.int16), np.eye(4)), big)
+        for url, field in (("/datastore/image?image=x", "file"), ("/session/", "files")):
+            answer = server.http.put(url, files={field: ("x.nii", big.read_bytes())})
+            assert (answer.status_code, answer.json()["code"]) == (507, "disk_full"), answer.text
+        assert not list(studies.glob("x*"))
+        assert not list((studies / ".headct" / "incoming").iterdir())
+        (studies / "filler").unlink()
+        assert server.http.put("/datastore/image?image=x", files={"file": ("x.nii", big.read_bytes())}).status_code == 200
+    finally:
+        server.stop()
+        server.http.close()
+        subprocess.run(["umount", str(studies)], check=True)
 
 
 def test_the_server_says_what_it_is(http):
@@ -244,7 +293,7 @@ def test_a_submission_survives_kill_9_and_a_retry_is_stored_once(server, http):
     assert http.get("/headct/studies/phantom-0002/label").json()["findings"] == {"hydrocephalus": "present"}
     assert http.get("/datastore/label", params={"label": "phantom-0002", "tag": "final"}).json()["findings"] == {"hydrocephalus": "present"}
     assert http.get("/datastore/").json()["completed"] == 1
-    assert http.post("/activelearning/random").json()["id"] == "phantom-0001"
+    assert http.post("/activelearning/random", json={"client_id": "test"}).json()["id"] == "phantom-0001"
 
 
 KNOWN = "phantom-0001"
@@ -261,7 +310,14 @@ REFUSALS = [
     ("POST", "/infer/demo", {"files": {"file": ("x.exe", b"MZ")}}, 422, "unsupported_format"),
     ("POST", "/infer/demo", {"files": {"file": ("x.nii.gz", b"no volume")}}, 422, None),
     ("POST", "/infer/wsi_v2/demo?image=/etc/passwd", {}, 403, "disabled"),
-    ("POST", "/batch/infer/demo", {}, 403, "disabled"),
+    ("POST", "/batch/infer/unknown", {}, 404, "unknown_model"),
+    ("POST", "/batch/infer/demo?images=some", {}, 422, "invalid_request"),
+    ("POST", "/batch/infer/demo", {"json": {"misspelt": 1}}, 422, "invalid_request"),
+    ("GET", "/batch/infer/?check_if_running=true", {}, 404, "unknown_task"),
+    ("GET", "/headct/jobs/unknown", {}, 404, "unknown_job"),
+    ("GET", "/headct/jobs?limit=0", {}, 422, "invalid_request"),
+    ("DELETE", "/headct/jobs/unknown", {}, 404, "unknown_job"),
+    ("DELETE", "/headct/queue/unknown", {}, 404, "unknown_request"),
     ("POST", "/train/demo", {}, 404, "unknown_trainer"),
     ("POST", "/scoring/dice", {}, 403, "disabled"),
     ("POST", "/activelearning/unknown", {}, 404, "unknown_strategy"),
@@ -278,7 +334,14 @@ REFUSALS = [
     ("PUT", f"/datastore/image/info?image={KNOWN}", {"data": {"info": "5"}}, 422, "invalid_json"),
     ("PUT", f"/datastore/label/info?label={KNOWN}&tag=final", {"data": {"info": "[]"}}, 403, "disabled"),
     ("PUT", f"/datastore/updatelabelinfo?label={KNOWN}&tag=final", {"data": {"params": "5"}}, 403, "disabled"),
-    ("PUT", "/datastore/?image=x", {"files": {"file": ("x.nii.gz", b"")}, "data": {"params": "[]"}}, 403, "disabled"),
+    ("PUT", "/datastore/?image=x", {"files": {"file": ("x.nii.gz", b"")}, "data": {"params": "[]"}}, 422, "invalid_json"),
+    ("PUT", "/datastore/?image=../x", {"files": {"file": ("x.nii.gz", b"")}}, 422, "invalid_study"),
+    ("GET", "/headct/studies?state=unknown", {}, 422, "invalid_request"),
+    ("GET", "/headct/studies?limit=0", {}, 422, "invalid_request"),
+    ("GET", "/headct/studies?after=%00", {}, 422, "invalid_request"),
+    ("GET", "/headct/studies/unknown", {}, 404, "unknown_study"),
+    ("GET", f"/datastore/label?label={KNOWN}&tag=../x", {}, 422, "unsupported_tag"),
+    ("GET", "/datastore/label?label=../x&tag=final", {}, 422, "invalid_study"),
     ("DELETE", f"/datastore/image?id={KNOWN}", {}, 405, "not_supported"),
     ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
     ("GET", "/datastore/dataset", {}, 405, "not_supported"),

@@ -1,65 +1,41 @@
 """MONAI Label's Datastore: images in the studies folder, labels derived from the submissions in the StudyStore.
 
-A study is a file <id> with one of the library's suffixes (NIfTI, NRRD, MetaImage, a multi-frame DICOM file, a zip), or a direct
-sub-folder <id> with DICOM files. The folder is read whenever it is listed, so a study is there once its file is. Nothing here
-changes or removes what is stored.
+Which files are studies decides headct_molre.data.study_folder; lists are answered from the registry in the store. Each study has up
+to two labels: `final` follows from its readers' submissions, `original` is the latest prediction of a model. Nothing here changes or
+removes what is stored.
 """
 
-import itertools
 import json
 import os
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
-from pydantic import TypeAdapter, ValidationError
+from monailabel.interfaces.datastore import Datastore
+from pydantic import ValidationError
 
-from headct_molre.data.store import StudyStore
+from headct_molre.data.store import FolderImages, StudyStore, StudySummary, SubmissionRecord
+from headct_molre.data.study_folder import StudyFolder, images_stamp
 from headct_molre.errors import HeadCTError, InvalidRequest, NotFound
-from headct_molre.imaging import formats
-from headct_molre.schema import StudyId, Submission
+from headct_molre.imaging.content import content_sha256, series_sha256
+from headct_molre.imaging.formats import FORMATS
+from headct_molre.schema import Submission
+from lib.checks import checked_findings, checked_info, checked_study, checked_tag, study_suffix
+from lib.incoming import check_volume, put_in_place, sync_file
 
-_STUDY_ID = TypeAdapter(StudyId)
-_ADDING = threading.Lock()
-
-
-def checked_study(study: str) -> str:
-    """The id, when it is one: no separators, no leading dot. Raises InvalidRequest `invalid_study`."""
-    try:
-        return _STUDY_ID.validate_python(study)
-    except ValidationError:
-        message = "A study id has 1 to 128 letters, digits, dots, hyphens and underscores, and starts with a letter or digit."
-        raise InvalidRequest("invalid_study", message, field="study") from None
-
-
-def checked_info(info: Any) -> dict[str, Any]:
-    """A client's notes on a study. Raises InvalidRequest for what would break a list or a strategy later."""
-    try:
-        if not isinstance(info, dict) or "strategy" in info or len(json.dumps(info, allow_nan=False)) > 10_000:
-            raise ValueError
-    except ValueError:
-        message = "Notes are a JSON object of finite values with at most 10,000 characters; strategy is the server's."
-        raise InvalidRequest("invalid_info", message, field="info") from None
-    return info
-
-
-def study_suffix(file_name: str) -> str:
-    """The suffix of a file that is a study. Raises InvalidRequest `unsupported_format`."""
-    suffix = formats.study_suffix(file_name)
-    if suffix is None:
-        raise InvalidRequest("unsupported_format", f"A study is one file ({', '.join(formats.STUDY_SUFFIXES)}). Send that.", field="file")
-    return suffix
+FINAL, ORIGINAL = "final", "original"
 
 
 class HeadCTDatastore(Datastore):
-    """Ids are checked and paths stay inside the studies folder; links that lead out of it are not followed."""
+    """Ids are checked and paths stay inside the studies folder; links are not followed.
 
-    def __init__(self, folder: Path, store: StudyStore) -> None:
-        self._folder = folder.resolve()
+    The folder is looked through by `folder.start()` or `refresh()`, not before.
+    """
+
+    def __init__(self, folder: Path, store: StudyStore, scan_s: float = 5.0) -> None:
         self._store = store
+        self.folder = StudyFolder(folder, store.folder, scan_s)
 
     def name(self) -> str:
         return "Head CT studies"
@@ -75,48 +51,95 @@ class HeadCTDatastore(Datastore):
 
     def list_images(self) -> list[str]:
         """The ids of all studies, sorted."""
-        found = set()
-        for path in self._folder.iterdir():
-            study = _study_of(path)
-            if study is not None and self._inside(path) and _is_id(study):
-                found.add(study)
-        return sorted(found)
+        return self._store.studies.ids()
 
     def get_image_uri(self, image_id: str) -> str:
-        """The path of a study's file or DICOM folder. Raises InvalidRequest, NotFound `unknown_study`."""
+        """The path of a study's file or DICOM folder.
+
+        Raises InvalidRequest, NotFound `unknown_study`, HeadCTError `images_unreachable` (503) where the folder looks like an outage.
+        """
         study = checked_study(image_id)
-        for path in (*(self._folder / f"{study}{suffix}" for suffix in formats.STUDY_SUFFIXES), self._folder / study):
-            if _study_of(path) == study and self._inside(path):
-                return str(path)
-        raise NotFound("unknown_study", "There is no study with this id; /headct/studies lists them.", field="study")
+        images = self._store.folder.images(study) or self.folder.find(study)
+        if images is None:
+            raise _unknown()
+        path = os.path.join(self.folder.root, images.path)
+        # A link that took the place of a folder or file leads elsewhere.
+        if os.path.lexists(path) and os.path.realpath(path) == path:
+            return path
+        if not self.folder.lost(study, images.path):
+            message = "The images of this study cannot be reached now: its part of the studies folder is empty or cannot be read."
+            raise HeadCTError("images_unreachable", message, field="study", status=503)
+        moved = self.folder.find(study)
+        if moved is None or not os.path.lexists(self.folder.root / moved.path):
+            raise _unknown()
+        return os.path.join(self.folder.root, moved.path)
 
     def get_image(self, image_id: str, params: Any = None) -> str:
         """The path: reading the volume is the library's work."""
         return self.get_image_uri(image_id)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        self.get_image_uri(image_id)
+        self.summary(image_id)
         return self._store.studies.info(image_id)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        self.get_image_uri(image_id)
+        self.summary(image_id)
         self._store.studies.update_info(image_id, checked_info(info))
 
-    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
-        """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._store.studies.note_offer(study, strategy, offer)
+    def summary(self, study: str) -> StudySummary:
+        """How far a study is, also one whose images went away. Raises InvalidRequest, NotFound `unknown_study`."""
+        known = self._store.study_list.one(checked_study(study))
+        if known is None and self.folder.find(study) is not None:
+            known = self._store.study_list.one(study)
+        if known is None:
+            raise _unknown()
+        return known
+
+    def content(self, study: str, series_uid: str | None = None) -> str:
+        """The hash of a study's images, or of a DICOM series of them; a repeat reads no image where sizes and times are the same.
+
+        Raises what `get_image_uri` and `study_files` raise.
+        """
+        path = Path(self.get_image_uri(study))
+        stamp = images_stamp(path)
+        content = None if stamp is None else self._store.studies.content(study, stamp)
+        if content is None:
+            content = content_sha256(path)
+            if stamp is not None and images_stamp(path) == stamp:
+                self._store.studies.note_stamp(study, content, stamp)
+        return content if series_uid is None else series_sha256(content, series_uid)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Takes a file into the folder under an id; raises InvalidRequest `study_exists`, since nothing is replaced."""
-        study, info = checked_study(image_id), checked_info(image_info)
-        target = self._folder / f"{study}{study_suffix(image_filename)}"
-        with _ADDING, self.incoming() as folder:
-            if any(_study_of(path) == study for path in self._folder.glob(f"{study}*")):
-                raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
-            # Copied first and then renamed, so that a study is never listed half written.
-            part = shutil.copyfile(image_filename, Path(folder) / "part")
-            os.replace(part, target)
-        self._store.studies.update_info(study, info)
+        """Takes a volume into the folder under an id; it is on disk when this returns.
+
+        The file goes away from where it was. Raises InvalidRequest `study_exists` (nothing is replaced), the reader's StudyRefused.
+        """
+        study, info, suffix = checked_study(image_id), checked_info(image_info), study_suffix(image_filename)
+        if self._store.folder.images(study) is not None:
+            raise _exists()
+        source = Path(image_filename)
+        check_volume(source)
+        sync_file(source)
+        name, status = f"{study}{suffix}", source.stat()
+        target = self.folder.root / name
+        images = FolderImages(name, FORMATS[suffix], f"{status.st_size}:{status.st_mtime_ns}")
+        placed = False
+
+        def place() -> None:
+            nonlocal placed
+            if any(os.path.lexists(self.folder.root / f"{study}{each}") for each in (*FORMATS, "")):
+                raise _exists()
+            put_in_place(source, target)
+            placed = True
+
+        try:
+            self._store.folder.claim(study, images, place)
+            self._store.studies.update_info(study, info)
+        except BaseException:
+            if placed:
+                target.unlink(missing_ok=True)
+            raise
+        source.unlink(missing_ok=True)
         return study
 
     def remove_image(self, image_id: str) -> None:
@@ -124,6 +147,8 @@ class HeadCTDatastore(Datastore):
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Stores a Submission from a JSON file; the label id is the study id."""
+        if checked_tag(label_tag) != FINAL:
+            raise InvalidRequest("unsupported_tag", "Readings are stored under the tag final.", field="tag")
         try:
             submission = Submission.model_validate_json(Path(label_filename).read_bytes())
         except ValidationError as error:
@@ -131,75 +156,97 @@ class HeadCTDatastore(Datastore):
         self.add_submission(image_id, submission)
         return image_id
 
-    def add_submission(self, study: str, submission: Submission) -> Any:
+    def add_submission(self, study: str, submission: Submission) -> SubmissionRecord:
         """The record of a stored submission. Raises InvalidRequest when it is about another study, NotFound."""
         if submission.study != checked_study(study):
             raise InvalidRequest("study_mismatch", "The submission is about another study than the request.", field="study")
-        self.get_image_uri(study)
+        self.summary(study)  # images may go away while somebody reads them; the reading is kept
         return self._store.submissions.add(submission)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         raise _not_supported("Submissions are append-only; send a new one, which replaces the reader's earlier one.")
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
-        return {DefaultLabelTag.FINAL.value: image_id} if self._is_read(image_id) else {}
+        """{tag: study} of the labels that there are."""
+        found = {FINAL: image_id} if self.summary(image_id).submissions else {}
+        return found if self._store.predictions.latest(image_id) is None else found | {ORIGINAL: image_id}
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
-        return self.get_labels_by_image_id(image_id).get(tag, "")
+        return self.get_labels_by_image_id(image_id).get(checked_tag(tag), "")
 
-    def get_label(self, label_id: str, label_tag: str, params: Any = None) -> dict[str, str]:
-        """The derived label {key: state}. Raises NotFound `unknown_label`."""
-        if label_tag != DefaultLabelTag.FINAL.value or not self._is_read(label_id):
+    def get_label(self, label_id: str, label_tag: str, params: Any = None) -> dict[str, Any]:
+        """The derived label {key: state}, or the Prediction as a dictionary. Raises NotFound `unknown_label`."""
+        tag, summary = checked_tag(label_tag), self.summary(label_id)
+        if tag == ORIGINAL:
+            prediction = self._store.predictions.latest(label_id)
+            if prediction is None:
+                raise NotFound("unknown_label", "No model has predicted this study yet.", field="study")
+            return json.loads(prediction.to_json())
+        if not summary.submissions:
             raise NotFound("unknown_label", "Nobody has submitted a reading of this study.", field="study")
         return dict(self._store.submissions.label(label_id))
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """A file with the derived label, written anew because a label changes with every submission."""
-        label = self.get_label(label_id, label_tag)
-        target = self.private_folder("labels") / f"{label_id}.json"
+        """A JSON file with the label, written anew because a label changes with every submission."""
+        label, tag = self.get_label(label_id, label_tag), checked_tag(label_tag)
+        target = self.private_folder("labels") / tag / f"{label_id}.json"
+        target.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            json.dump({"study": label_id, "findings": label}, file)
+            json.dump(label if tag == ORIGINAL else {"study": label_id, "findings": label}, file)
         os.replace(file.name, target)
         return str(target)
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        self.get_image_uri(label_id)
-        return {"submissions": len(self._store.submissions.of(label_id))}
+        """{submissions: count}, or of a prediction {model: ...}."""
+        if checked_tag(label_tag) == ORIGINAL:
+            return {"model": self.get_label(label_id, label_tag)["model"]}
+        return {"submissions": self.summary(label_id).submissions}
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         raise _not_supported("A label is derived from submissions; it carries no notes of its own.")
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Studies with at least one submission."""
-        read = self._store.submissions.counts()
-        return [study for study in self.list_images() if study in read]
+        """Studies that have the label; with `labels` (keys of findings) those whose label states all of them."""
+        wanted = checked_findings(labels)
+        if checked_tag(label_tag) == ORIGINAL:
+            return self._store.study_list.predicted()
+        read = self._store.studies.ids(read=True)
+        return [study for study in read if wanted <= self._store.submissions.label(study).keys()] if wanted else read
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Studies that nobody has read yet."""
-        read = self._store.submissions.counts()
-        return [study for study in self.list_images() if study not in read]
+        """All other studies."""
+        if checked_tag(label_tag) == FINAL and not labels:
+            return self._store.studies.ids(read=False)
+        labeled = set(self.get_labeled_images(label_tag, labels))
+        return [study for study in self.list_images() if study not in labeled]
 
     def datalist(self) -> list[dict[str, Any]]:
         """[{image: path, label: {key: state}}] of the studies that have been read."""
         return [
-            {"image": self.get_image_uri(study), "label": dict(self._store.submissions.label(study))} for study in self.get_labeled_images()
+            {"image": os.path.join(self.folder.root, path), "label": dict(self._store.submissions.label(study))}
+            for study, path, _, submissions in self._store.study_list.images()
+            if submissions
         ]
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         raise _not_supported("The studies are not handed out as an archive; copy the studies folder.")
 
     def refresh(self) -> None:
-        """Nothing to do: the folder is read whenever it is listed."""
+        """Looks through the whole studies folder now."""
+        self.folder.scan()
 
     def status(self) -> dict[str, Any]:
-        studies, read = self.list_images(), self._store.submissions.counts()
-        completed = sum(study in read for study in studies)
-        return {"total": len(studies), "completed": completed, "label_tags": {DefaultLabelTag.FINAL.value: completed}}
+        totals = self._store.studies.totals()
+        return {"total": totals["total"], "completed": totals["read"], "label_tags": {FINAL: totals["read"]}}
 
     def json(self) -> dict[str, Any]:
-        """{objects: {study: {submissions: count}}}."""
-        read = self._store.submissions.counts()
-        return {"name": self.name(), "objects": {study: {"submissions": read.get(study, 0)} for study in self.list_images()}}
+        """MONAI Label's index: {name, description, objects {study: {image {ext, info}, labels {tag: {ext, info}}}}}."""
+        objects = {}
+        for study, path, info, submissions in self._store.study_list.images():
+            labels = {FINAL: {"ext": ".json", "info": {"submissions": submissions}}} if submissions else {}
+            suffix = next((suffix for suffix in FORMATS if path.lower().endswith(suffix)), "")
+            objects[study] = {"image": {"ext": suffix, "info": info}, "labels": labels}
+        return {"name": self.name(), "description": self.description(), "objects": objects}
 
     def incoming(self) -> tempfile.TemporaryDirectory[str]:
         """A new folder for an upload; its `cleanup`, or the end of `with`, removes it."""
@@ -211,44 +258,17 @@ class HeadCTDatastore(Datastore):
 
     def private_folder(self, name: str) -> Path:
         """A folder of the server's own inside the studies folder, hidden from the list of studies."""
-        folder = self._folder / ".headct" / name
+        folder = self.folder.root / ".headct" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _is_read(self, study: str) -> bool:
-        self.get_image_uri(study)
-        return bool(self._store.submissions.of(study))
 
-    def _inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self._folder)
+def _unknown() -> NotFound:
+    return NotFound("unknown_study", "There is no study with this id; /headct/studies lists them.", field="study")
 
 
-def _study_of(path: Path) -> str | None:
-    """The id of the study that a path holds, None where it holds none."""
-    if path.is_dir():
-        return path.name if not path.name.startswith(".") and _holds_dicom(path) else None
-    for suffix in formats.STUDY_SUFFIXES:
-        if path.name.endswith(suffix) and path.is_file():
-            return path.name.removesuffix(suffix)
-    return None
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return bool(checked_study(text))
-    except InvalidRequest:
-        return False
-
-
-def _holds_dicom(folder: Path, tries: int = 8) -> bool:
-    """Whether one of the first files, nested or not, has the DICOM mark; more are not opened, since a list must be fast."""
-    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in sorted(names))
-    for path in itertools.islice(files, tries):
-        if path.is_file():
-            with path.open("rb") as file:
-                if file.read(132)[128:] == b"DICM":
-                    return True
-    return False
+def _exists() -> InvalidRequest:
+    return InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
 
 
 def _not_supported(message: str) -> HeadCTError:

@@ -115,6 +115,22 @@ def studies_folder(app: Any) -> Reason | None:
 
 
 @health_check
+def registry(app: Any) -> Reason | None:
+    """In step with the studies folder."""
+    problem = next(iter(app.datastore().folder.problems()), None)
+    return None if problem is None else Reason(problem.code, problem.message)
+
+
+@health_check
+def queue(app: Any) -> Reason | None:
+    """Room for one more inference."""
+    limit = server_config().waiting_inferences * len(app.queue.devices)
+    if limit and app.queue.length >= limit:
+        return Reason("queue_full", "As many inferences wait as may; new ones are refused with 503 for now.")
+    return None
+
+
+@health_check
 def disk(app: Any) -> Reason | None:
     """Room for uploads and submissions."""
     free_mb = shutil.disk_usage(app.studies).free // 1_000_000

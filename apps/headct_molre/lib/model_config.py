@@ -9,7 +9,7 @@ class ModelConfig(TaskConfig):
     """Reads with the model of the file's name; there is no trainer yet."""
 
     def infer(self) -> HeadCT:
-        return HeadCT(self.name, self.kwargs["store"], self.kwargs["prepared"])
+        return HeadCT(self.name, self.kwargs["serving"])
 
     def trainer(self) -> None:
         return None

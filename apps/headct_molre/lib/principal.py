@@ -37,5 +37,19 @@ def reader_of(request: Request, named: str | None) -> str:
     return principal.reader
 
 
+def whose_turn(request: Request) -> str:
+    """For whom the queue takes turns: the token's reader, or without authentication the machine that asks."""
+    principal = principal_of(request)
+    if principal is not None:
+        return principal.reader
+    return request.client.host if request.client else ""
+
+
+def may_touch_all(request: Request) -> bool:
+    """Whether the caller may cancel the work of others: trainers and admins, and everybody without authentication."""
+    principal = principal_of(request)
+    return is_trusted(request) if principal is None else principal.role != "reader"
+
+
 def _has_authentication(request: Request) -> bool:
     return bool(request.scope.get("state", {}).get("authentication"))

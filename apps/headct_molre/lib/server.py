@@ -5,8 +5,10 @@ How it keeps answering:
 - The event loop never runs blocking code. Our handlers are plain functions, which FastAPI runs in its threads.
 - MONAI Label's handlers block, so each runs in one of eight threads with a loop of its own (`bridge.ThreadBridge`).
 - Volumes go in and out by our own routes, so slow clients hold no thread of the eight for long.
-- Inference has one thread for all models, in the order of arrival. What was predicted before is answered from the
-  store without waiting for it. A request that waits holds no thread, so `/info/` answers while many wait.
+- Inference has one thread for each device, in front of it a bounded queue (`headct_molre.server.queue`). What was predicted
+  before is answered from the store without waiting. A request that waits holds no thread, so `/info/` answers while many wait.
+- Batch inference has a thread and processes of its own and gives way to readers (`batch.BatchInference`).
+- At SIGTERM, what waits is handed back and what runs may end, while the server still answers (`stopping.GracefulStop`).
 - One server process. The store takes several processes; MONAI Label's task list and sessions do not.
 
 A request passes, from outside: `access.Access` (its id, its line in the log, an answer whatever happens), `cors.Cors` (other web
@@ -22,6 +24,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from headct_molre import __version__
@@ -37,9 +40,10 @@ from lib.health import HEALTH
 from lib.instance import headct_app
 from lib.limits import Limits
 from lib.logs import event
-from lib.metrics import watch_store
+from lib.metrics import watch_queue, watch_store
 from lib.monailabel_settings import settle
-from lib.routes import auth, health, inference, studies, submissions, uploads
+from lib.routes import auth, health, inference, jobs, readings, studies, submissions, uploads
+from lib.stopping import GracefulStop
 
 CONFIG = settle()
 
@@ -63,9 +67,16 @@ def make_app(config: ServerConfig) -> ASGIApp:
             watch_store(headct_app().store)
             for name in config.enabled_routes:
                 event(logger, logging.WARNING, "a route that is off by default is on", route=name)
+            running = headct_app()
+            watch_queue(lambda: running.queue.length)
+            await run_in_threadpool(running.batch.begin)
+            stop = GracefulStop(running.queue, running.batch, config.stop_s)
             HEALTH.phase = "running"
             event(logger, logging.INFO, "ready", version=__version__, models=",".join(headct_app().infer_tasks()))
-            yield
+            with stop.on_signals():
+                yield
+            HEALTH.phase = "stopping"
+            await stop.finished()
         finally:
             HEALTH.phase = "stopping"
             with contextlib.redirect_stdout(io.StringIO()):
@@ -87,7 +98,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
     install_error_handlers(monailabel_app)
     # Its only middleware opens the server to the scripts of every web site; `cors.Cors` does that for the named ones.
     monailabel_app.user_middleware.clear()
-    for routes in (auth, health, inference, studies, submissions, uploads):
+    for routes in (auth, health, inference, jobs, readings, studies, submissions, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
     app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)

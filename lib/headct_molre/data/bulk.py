@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -66,7 +69,20 @@ def _prepare_many(
 def _pool(stack: ExitStack) -> ProcessPoolExecutor:
     """A process of its own, with one thread of linear algebra: the processes are what runs in parallel."""
     context = multiprocessing.get_context("spawn")
-    return stack.enter_context(ProcessPoolExecutor(1, context, initializer=threadpool_limits, initargs=(1,)))
+    return stack.enter_context(ProcessPoolExecutor(1, context, initializer=_begin))
+
+
+def _begin() -> None:
+    """In a worker process, first. One that a killed parent leaves behind would wait for work for ever, so it ends with its parent."""
+    threadpool_limits(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _outcome(future: Future[PreparedStudy]) -> PreparedStudy | HeadCTError:

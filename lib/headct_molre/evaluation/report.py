@@ -30,8 +30,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
 def report_page(report: Report) -> str:
     """One HTML page that needs no other file and no network, in the light or dark colours of its reader, fit to print."""
-    template = Template((files("headct_molre.evaluation") / "report.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    return fill_page(
+        "headct_molre.evaluation",
         title=escape(_title(report)),
         facts=tables.facts(report),
         caution=escape(report.caution),
@@ -51,6 +51,16 @@ def report_page(report: Report) -> str:
     )
 
 
+def fill_page(package: str, **parts: str) -> str:
+    """The `report.html` of a package with its parts, and with the style and script that all reports share."""
+    shared = {name: _part("headct_molre.evaluation", f"report.{suffix}") for name, suffix in (("style", "css"), ("script", "js"))}
+    return Template(_part(package, "report.html")).substitute(shared | parts)
+
+
+def _part(package: str, name: str) -> str:
+    return (files(package) / name).read_text(encoding="utf-8")
+
+
 def _title(report: Report) -> str:
     version = "" if report.model.version is None else f" {report.model.version}"
     return f"{report.model.name}{version} on {report.cohort.studies} studies"
@@ -59,5 +69,5 @@ def _title(report: Report) -> str:
 def _comparison(report: Report) -> str:
     if report.comparison is None:
         return ""
-    drawn = as_svg(dumbbell(report, report.comparison), "AUC of both models for every finding")
+    drawn = as_svg(dumbbell(report.model.name, report.comparison), "AUC of both models for every finding")
     return tables.comparison(report, report.comparison) + f"<figure>{drawn}</figure></section>"

@@ -20,7 +20,12 @@ def content_sha256(path: Path, series_uid: str | None = None) -> str:
         content = file_sha256(path) if path.is_file() else _folder_sha256(path, files)
     except OSError as error:
         raise not_readable() from error
-    return content if series_uid is None else hashlib.sha256(f"{content}\0{series_uid}".encode()).hexdigest()
+    return content if series_uid is None else series_sha256(content, series_uid)
+
+
+def series_sha256(content: str, series_uid: str) -> str:
+    """The hash of a choice of series within the content that has the hash `content`."""
+    return hashlib.sha256(f"{content}\0{series_uid}".encode()).hexdigest()
 
 
 def _folder_sha256(folder: Path, files: list[Path]) -> str:

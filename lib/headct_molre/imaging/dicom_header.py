@@ -133,7 +133,7 @@ def read_headers(files: list[Path]) -> list[Header]:
     headers: list[Header] = []
     damaged = 0
     for path in files:
-        if not _looks_like_dicom(path):
+        if not looks_like_dicom(path):
             continue
         try:
             images = _read(path)
@@ -190,7 +190,8 @@ def _guessed_syntax(tags: pydicom.Dataset) -> str:
     return str(ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
-def _looks_like_dicom(path: Path) -> bool:
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM; no more of it is read."""
     with path.open("rb") as file:
         start = file.read(132)
     # Old archives leave the preamble out and begin with group 0002 or 0008, little endian.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 from ..errors import ModelUnavailable, NotFound
 from ..hashing import file_sha256
 from ..schema import ModelCard
+from .aliases import ALIASES, read_aliases, set_alias
 from .backbones import backbone_names, backbone_spec
 from .locations import backbone_path, home, model_folders
 from .weights import load_backbone, missing_message, read_tensors, refuse_misfit
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from .backbones.spec import BackboneSpec
     from .classifier import HeadCTClassifier
 
-WEIGHTS, CARD, ALIASES = "weights.safetensors", "model.json", "aliases.json"
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+WEIGHTS, CARD = "weights.safetensors", "model.json"
 
 
 def champion_folder(model: str) -> Path:
@@ -33,13 +31,19 @@ def champion_folder(model: str) -> Path:
     if model not in backbone_names():
         raise NotFound("unknown_model", f"There is no model {model!r}. Known models: {', '.join(backbone_names())}.", field="model")
     for folder in model_folders(model):
-        aliases = folder / ALIASES
-        version = _read_aliases(aliases)["champion"] if aliases.is_file() else None
+        version = read_aliases(folder).champion
         if version is not None:
-            if (folder / version / CARD).is_file():
-                return folder / version
-            raise ModelUnavailable("damaged_model", f"{aliases} names the champion {version!r}, which is not there. Restore that version.")
+            found = version_folder(model, version)
+            if found is None:
+                message = f"{folder / ALIASES} names the champion {version!r}, which is not there. Restore that version."
+                raise ModelUnavailable("damaged_model", message)
+            return found
     raise ModelUnavailable("no_trained_version", _no_version_message(model))
+
+
+def version_folder(model: str, version: str) -> Path | None:
+    """Where a version lies, among the user's own first and then among those that the package ships; None where it is nowhere."""
+    return next((folder / version for folder in model_folders(model) if (folder / version / CARD).is_file()), None)
 
 
 def load_card(model: str) -> ModelCard:
@@ -82,16 +86,6 @@ def has_champion(model: str) -> bool:
 def set_champion(folder: Path, version: str) -> None:
     """Point the champion alias at a version, atomically."""
     set_alias(folder, "champion", version)
-
-
-def set_alias(folder: Path, alias: str, version: str) -> None:
-    """Point an alias, "champion" or "candidate", at a version, atomically."""
-    aliases = folder / ALIASES
-    before = _read_aliases(aliases) if aliases.is_file() else {"champion": None, "candidate": None}
-    content = {**before, alias: version}
-    partial = aliases.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, aliases)
 
 
 def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
@@ -138,17 +132,6 @@ def read_card(folder: Path) -> ModelCard:
     if not backbone_path(card.backbone).exists():
         raise ModelUnavailable("backbone_missing", missing_message(backbone_spec(card.backbone)))
     return card
-
-
-def _read_aliases(path: Path) -> dict[str, str | None]:
-    try:
-        content = json.loads(path.read_bytes())
-        champion, candidate = content["champion"], content.get("candidate")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        champion, candidate = 0, None
-    if not all(value is None or (isinstance(value, str) and VERSION.fullmatch(value)) for value in (champion, candidate)):
-        raise ModelUnavailable("damaged_model", f"{path} is not {{champion, candidate}} with names of versions. Restore it.")
-    return {"champion": champion, "candidate": candidate}
 
 
 def _integer(settings: dict[str, float | int | str | bool | None], name: str) -> int:

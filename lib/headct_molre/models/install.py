@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import ModelUnavailable
 from ..hashing import file_sha256
-from .checkpoint import CARD, WEIGHTS, has_champion, read_card, set_alias
+from .aliases import set_alias
+from .checkpoint import CARD, WEIGHTS, has_champion, read_card
 from .locations import home
 
 

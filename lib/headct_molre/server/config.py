@@ -104,6 +104,15 @@ class ServerConfig(Contract):
                 raise ValueError(f"{name!r} cannot be enabled; there are {', '.join(may)}")
         return names
 
+    @field_validator("label_rule")
+    @classmethod
+    def _known_rule(cls, value: str) -> str:
+        from ..data.store.labels import LABEL_RULES  # loads a database library, which `headct-molre --help` need not wait for
+
+        if value not in LABEL_RULES:
+            raise ValueError(f"there are the rules {', '.join(LABEL_RULES)}")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> ServerConfig:
         if not self.hosts:

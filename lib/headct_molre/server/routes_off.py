@@ -37,11 +37,9 @@ ROUTES_OFF = (
     _off("reload", "/reload", "Restart the server to load the app again."),
     _off("logs", "/logs", "Read the log where the server was started."),
     _off("ohif", "/ohif", "This server has no web viewer."),
-    _off("batch", "/batch", "Ask for one study at a time with /infer/."),
     _off("scoring", "/scoring", "This server has no scoring methods; labels are compared when a model is evaluated."),
     _off("wsi", "/infer/wsi", "This server does not read pathology slides."),
     _off("wsi_v2", "/infer/wsi_v2", "This server does not read pathology slides."),
-    _off("datastore", "/datastore/", "Add studies with PUT /datastore/image.", "PUT"),
     _off("label_info", "/datastore/label/info", "A label is derived from submissions; it carries no notes of its own.", "PUT"),
     _off("updatelabelinfo", "/datastore/updatelabelinfo", "A label is derived from submissions; it carries no notes of its own.", "PUT"),
 )  # fmt: skip

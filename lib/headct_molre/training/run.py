@@ -24,9 +24,10 @@ from ..evaluation.report import evaluate_cohort, write_report
 from ..evaluation.scores import Scores, write_scores
 from ..findings import finding_keys
 from ..hashing import file_sha256
+from ..models.aliases import VERSION
 from ..models.backbones import backbone_spec
 from ..models.backbones.spec import BackboneSpec
-from ..models.checkpoint import VERSION, set_champion, write_version
+from ..models.checkpoint import set_champion, write_version
 from ..models.classifier import HeadCTClassifier, adapted_classifier
 from ..models.engines.hardware import hardware_of
 from ..models.lora import lora_parameters

@@ -1,28 +1,14 @@
-"""A random unread study, those that were not offered lately first."""
+"""A random study that still needs this reader."""
 
-import random
-import time
-
-from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.strategy import Strategy
+from headct_molre.data.store import Offer, StudyStore
+from lib.activelearning.offered import OfferedStudy
 
 
-class RandomStudy(Strategy):
-    """Chance proportional to the seconds since the study was last offered.
+class RandomStudy(OfferedStudy):
+    """Every study that can be offered has the same chance."""
 
-    MONAI Label's own random strategy fails when all unread studies were offered within the last second.
-    """
+    def __init__(self, store: StudyStore, lease_s: float) -> None:
+        super().__init__(store, lease_s, "A random study that still needs a reader", "a random one of those that still need a reader")
 
-    def __init__(self) -> None:
-        super().__init__("A random study that nobody has read yet")
-
-    def __call__(self, request: dict, datastore: Datastore) -> dict | None:
-        """{id, weight}, or None when every study has been read."""
-        studies = datastore.get_unlabeled_images()
-        if not studies:
-            return None
-        now = int(time.time())
-        offered = [datastore.get_image_info(study).get("strategy", {}).get(request["strategy"], {}) for study in studies]
-        weights = [max(1, now - seen.get("ts", 0)) for seen in offered]
-        (chosen,) = random.choices(range(len(studies)), weights=weights)
-        return {"id": studies[chosen], "weight": weights[chosen]}
+    def choose(self, reader: str, another: bool) -> Offer | None:
+        return self.store.readings.offer(reader, self.lease_s, "random", another)

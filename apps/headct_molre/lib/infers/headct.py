@@ -1,34 +1,59 @@
-"""MONAI Label's inference task around a Predictor, with the store as cache of its predictions."""
+"""MONAI Label's inference task on the queue, with the store as cache of its predictions."""
 
+import contextvars
 import json
 import logging
-import threading
 import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from headct_molre.data.prepared_cache import PreparedCache
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError, ModelUnavailable
 from headct_molre.findings import finding_keys
-from headct_molre.imaging.content import content_sha256
+from headct_molre.imaging.pipeline import PreparedStudy
 from headct_molre.models.checkpoint import load_card
-from headct_molre.predict import Predictor
 from headct_molre.schema import ModelCard, Prediction
+from headct_molre.server.devices import freed_when_out_of_memory
+from headct_molre.server.loaded import LoadedModels
 from headct_molre.server.pseudonym import pseudonym
+from headct_molre.server.queue import InferenceQueue
 from lib.metrics import inference_timed
 
 logger = logging.getLogger("headct_molre.infer")
 
-# One inference at a time, over all models: they share the device, and two at once are slower than one after the other.
-_DEVICE = threading.Lock()
+
+@dataclass(frozen=True)
+class Images:
+    """What is asked about: where the images lie, and the id under which they are predicted.
+
+    `listed`: the datastore lists the study, so that readers submit on what they are shown here.
+    """
+
+    path: Path
+    study: str
+    listed: bool
+    series_uid: str | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the tasks of all models share; `content` gives the hash of images."""
+
+    store: StudyStore
+    queue: InferenceQueue
+    loaded: LoadedModels
+    content: Callable[[Images], str]
 
 
 class HeadCT(InferTask):
-    """75 findings of one study by one model; the weights are loaded at the first inference."""
+    """75 findings of one study by one model."""
 
-    def __init__(self, name: str, store: StudyStore, prepared: PreparedCache) -> None:
+    def __init__(self, name: str, serving: Serving) -> None:
         super().__init__(
             type=InferType.CLASSIFICATION,
             labels=list(finding_keys()),
@@ -36,9 +61,8 @@ class HeadCT(InferTask):
             description=f"75 findings on non-contrast head CT, model {name} (research software, not a medical device)",
         )
         self.name = name
-        self._store = store
-        self._prepared = prepared
-        self._predictor: Predictor | None = None
+        self._store, self._queue = serving.store, serving.queue
+        self._loaded, self._content = serving.loaded, serving.content
 
     def is_valid(self) -> bool:
         """Always: a model without weights is listed too, with the reason why it cannot be used."""
@@ -61,45 +85,70 @@ class HeadCT(InferTask):
             served["description"] = card.description
         return super().info() | served
 
-    def stored(self, path: Path, study: str, listed: bool, series_uid: str | None = None) -> Prediction | None:
-        """The prediction that the served version already made on these images. Raises ModelUnavailable.
+    def content(self, images: Images) -> str:
+        """The hash of the images."""
+        return self._content(images)
 
-        `listed`: the datastore lists the study, so that readers submit on what they are shown here.
+    def stored(self, images: Images, content: str) -> Prediction | None:
+        """The prediction that the served version already made on images of this content. Raises ModelUnavailable."""
+        prediction = self._store.predictions.get(content, load_card(self.name))
+        return None if prediction is None else self.shown(images, content, prediction)
+
+    def submit(
+        self,
+        images: Images,
+        content: str,
+        *,
+        request_id: str,
+        reader: str = "",
+        batch: bool = False,
+        prepared: PreparedStudy | None = None,
+    ) -> Future[Prediction]:
+        """Queues the inference; `prepared` spares the imaging. The same images by the same version are computed once.
+
+        Raises QueueRefused, ModelUnavailable.
         """
-        return self._stored(content_sha256(path, series_uid), study, listed)
 
-    def predict(self, path: Path, study: str, listed: bool, series_uid: str | None = None) -> Prediction:
-        """The prediction, from the store where it is there, else by inference once the device is free."""
-        content = content_sha256(path, series_uid)
-        with _DEVICE:
-            prediction = self._stored(content, study, listed)
-            if prediction is None:
-                started = time.monotonic()
-                with inference_timed(self.name):
-                    prediction = self._served_predictor().predict(path, study, series_uid, content)
-                self._store.predictions.put(content, prediction)
-                if listed:
-                    self._store.studies.set_content(study, content)
-                seconds = time.monotonic() - started
-                logger.info("study %s by %s %s in %.1f s", pseudonym(study), self.name, prediction.model.version, seconds)
-        return prediction
+        context = contextvars.copy_context()  # with the id of the request, for the log
+
+        def work(device: str, boundary: Callable[[], None]) -> Prediction:
+            return context.run(self._infer, images, content, prepared, device, boundary)
+
+        # The version is part of the key: what still runs on an old champion does not answer those who ask after a new one came.
+        # What is uploaded or kept for a session may go with its own client: nobody else waits for its file to be read.
+        own = None if images.listed else images.path
+        key = content, self.name, load_card(self.name).weights_sha256, own
+        return self._queue.submit(key, self.name, work, request_id=request_id, reader=reader, batch=batch)
+
+    def shown(self, images: Images, content: str, prediction: Prediction) -> Prediction:
+        """A prediction on this content as the answer for `images`, noted in the store as what its reader sees."""
+        if images.listed:
+            self._store.studies.set_content(images.study, content)
+        # The same images may have been read under another id, for instance in a session.
+        return prediction if prediction.study == images.study else prediction.model_copy(update={"study": images.study})
 
     def __call__(self, request: dict) -> tuple[None, dict]:
         """MONAI Label's call: request {image: path, study: id in the datastore} -> no file, and the Prediction as a dictionary."""
-        prediction = self.predict(Path(request["image"]), request["study"], listed=True)
+        images = Images(Path(request["image"]), request["study"], listed=True)
+        content = self.content(images)
+        prediction = self.stored(images, content)
+        if prediction is None:
+            inference = self.submit(images, content, request_id=uuid.uuid4().hex)
+            prediction = self.shown(images, content, inference.result())
         return None, json.loads(prediction.to_json())
 
-    def _stored(self, content: str, study: str, listed: bool) -> Prediction | None:
-        prediction = self._store.predictions.get(content, load_card(self.name))
-        if prediction is None:
-            return None
-        if listed:
-            self._store.studies.set_content(study, content)
-        # The same images may have been read under another id, for instance in a session.
-        return prediction if prediction.study == study else prediction.model_copy(update={"study": study})
-
-    def _served_predictor(self) -> Predictor:
-        # The whole card, with weights_sha256: in development, a version may be built anew under its name.
-        if self._predictor is None or self._predictor.card != load_card(self.name):
-            self._predictor = Predictor(self.name, prepared=self._prepared)
-        return self._predictor
+    def _infer(self, images: Images, content: str, prepared: PreparedStudy | None, device: str, boundary: Callable[[], None]) -> Prediction:
+        """The work of a device's thread: preparation, a boundary at which it may end, the network, the store."""
+        found = self._store.predictions.get(content, load_card(self.name))
+        if found is not None:  # made while this request waited, under another key
+            return found
+        started = time.monotonic()
+        with inference_timed(self.name), freed_when_out_of_memory(device, lambda: self._loaded.free(device)):
+            predictor = self._loaded.get(self.name, device)
+            study = prepared or predictor.prepare(images.path, images.series_uid, content)
+            boundary()
+            prediction = predictor.classify(study, images.study)
+        self._store.predictions.put(content, prediction)
+        seconds = time.monotonic() - started
+        logger.info("study %s by %s %s in %.1f s", pseudonym(images.study), self.name, prediction.model.version, seconds)
+        return prediction

@@ -1,18 +1,26 @@
-"""The studies, notes on them, the taxonomy, and which study is next."""
+"""The studies, notes on them, the taxonomy, and whether the server is well."""
 
-import time
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Form
+from fastapi import APIRouter, Form, Query
 
 from headct_molre import __version__
+from headct_molre.data.store import StudySummary
+from headct_molre.data.store.study_list import StudyFilter
 from headct_molre.errors import NotFound
 from headct_molre.findings import findings
-from headct_molre.imaging.formats import FORMATS, study_suffix
+from headct_molre.schema import Contract
 from lib.instance import headct_app, json_object
 
 router = APIRouter()
+
+
+class StudyPage(Contract):
+    """A part of the list of studies: `total` counts all parts, `next` is the `after` of the next one, null at the end."""
+
+    studies: list[StudySummary]
+    total: int
+    next: str | None
 
 
 @router.get("/", tags=["Head CT"], summary="What this server is")
@@ -32,38 +40,37 @@ def taxonomy() -> list[dict[str, Any]]:
     return [finding.to_json() for finding in findings()]
 
 
-@router.get("/headct/studies", tags=["Head CT"], summary="All studies")
-def studies() -> list[dict[str, Any]]:
-    """[{study, submissions: count}], sorted by id."""
-    counts = headct_app().store.submissions.counts()
-    return [{"study": study, "submissions": counts.get(study, 0)} for study in headct_app().datastore().list_images()]
+@router.get("/headct/studies", tags=["Head CT"], summary="Studies, page by page")
+def studies(
+    after: Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{0,128}$")] = "",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    state: StudyFilter | None = None,
+) -> StudyPage:
+    """Sorted by id; `after` is the last id of the page before, `state` keeps those that are open, done, unread, read or absent."""
+    listed = headct_app().store.study_list
+    page = listed.page(after, limit, state)
+    return StudyPage(studies=page, total=listed.count(state), next=page[-1].study if len(page) == limit else None)
+
+
+@router.post("/headct/studies/scan", tags=["Head CT"], summary="Look through the studies folder now")
+def scan(accept_missing: bool = False) -> dict[str, Any]:
+    """{total, problems}; `accept_missing` confirms that studies which went away all at once were removed on purpose."""
+    datastore = headct_app().datastore()
+    datastore.folder.scan(accept_missing)
+    problems = [{"code": problem.code, "message": problem.message} for problem in datastore.folder.problems()]
+    return {"total": datastore.status()["total"], "problems": problems}
 
 
 @router.get("/headct/studies/{study}", tags=["Head CT"], summary="One study")
-def study(study: str) -> dict[str, Any]:
-    """{study, format, submissions: count}."""
-    path = Path(headct_app().datastore().get_image_uri(study))
-    kind = "dicom" if path.is_dir() else FORMATS[study_suffix(path.name) or ""]
-    return {"study": study, "format": kind, "submissions": len(headct_app().store.submissions.of(study))}
+def study(study: str) -> StudySummary:
+    """How far its readings are, also where its images went away."""
+    return headct_app().datastore().summary(study)
 
 
 @router.put("/datastore/image/info", tags=["Datastore"], summary="Add notes to a study")
 def update_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
     """Merges a JSON object into the notes on a study."""
     headct_app().datastore().update_image_info(image, json_object(info, "info"))
-
-
-@router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The study to read next")
-def next_study(strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
-    """MONAI Label's answer {id, weight, path, strategy}, or {} when every study has been read."""
-    app = headct_app()
-    if strategy not in app.strategies():
-        raise NotFound("unknown_strategy", f"There are the strategies {', '.join(sorted(app.strategies()))}.", field="strategy")
-    chosen = app.next_sample({"strategy": strategy})
-    if not chosen:
-        return {}
-    offer = {"ts": int(time.time()), "client_id": str((params or {}).get("client_id", ""))[:128]}
-    return chosen | app.datastore().note_offer(chosen["id"], strategy, offer)
 
 
 @router.post("/train/{model}", tags=["Train"], summary="Fine-tune a model")

@@ -4,7 +4,7 @@ MONAI Label's own handlers unpack archives that lead out of their folder, let th
 thread for as long as a client takes.
 """
 
-import shutil
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +12,9 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import FileResponse
 
 from headct_molre.errors import InvalidRequest, NotFound
-from lib.datastore import study_suffix
+from lib.checks import checked_info, checked_study, study_suffix
 from lib.gate import checked_upload
+from lib.incoming import check_volume, write_upload
 from lib.instance import headct_app, json_object
 
 router = APIRouter()
@@ -21,7 +22,7 @@ router = APIRouter()
 
 @router.put("/session/", tags=["Session"], summary="Upload a volume, or the files of a DICOM series, for a while")
 def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, uncompress: bool = False) -> dict:
-    """{session_id, session_info}; one file is a volume or a zipped series, several are one DICOM series."""
+    """{session_id, session_info}; one file is a volume or a zipped series, several are one DICOM series. What cannot be read is refused."""
     # MONAI Label's clients zip a series and ask for this; a zip is read as it is, whether they ask or not.
     if uncompress and (len(files) != 1 or study_suffix(checked_upload(files[0].filename)) != ".zip"):
         raise InvalidRequest("unsupported_archive", "Only a .zip is unpacked; send one, or the files of the series.", field="uncompress")
@@ -35,8 +36,14 @@ def create_session(files: Annotated[list[UploadFile], File()], expiry: int = 0, 
             volume = Path(folder) / "series"
             volume.mkdir()
             for number, file in enumerate(files):
-                _write(file, volume / f"{number:05d}.dcm")
-        session_id, info = sessions.add_session(str(volume), expiry)
+                write_upload(file.file, volume / f"{number:05d}.dcm")
+        check_volume(volume)
+        session_id = str(uuid.uuid4())
+        try:
+            _, info = sessions.add_session(str(volume), expiry, session_id=session_id)
+        except BaseException:
+            sessions.remove_session(session_id)
+            raise
     return {"session_id": session_id, "session_info": info.to_json()}
 
 
@@ -47,16 +54,16 @@ def session(session_id: str, update_ts: bool = False, image: bool = False) -> di
     return _volume_file(Path(found.image)) if image else found.to_json()
 
 
+# The older path is the one that MONAI Label's own client still uses.
+@router.put("/datastore/", include_in_schema=False)
 @router.put("/datastore/image", tags=["Datastore"], summary="Add a study")
 def add_image(file: Annotated[UploadFile, File()], image: str = "", params: Annotated[str, Form()] = "{}") -> dict:
-    """{image: id}; without an id the file's name gives it."""
+    """{image: id}; without an id the file's name gives it. A volume that cannot be read is refused and leaves nothing behind."""
     name = checked_upload(file.filename)
-    info = json_object(params, "params")
+    study, info = checked_study(image or name[: -len(study_suffix(name))]), checked_info(json_object(params, "params"))
     datastore = headct_app().datastore()
     with datastore.incoming() as folder:
-        path = save_upload(file, Path(folder))
-        study = datastore.add_image(image or name[: -len(study_suffix(name))], str(path), info)
-    return {"image": study}
+        return {"image": datastore.add_image(study, str(save_upload(file, Path(folder))), info)}
 
 
 @router.get("/datastore/image", tags=["Datastore"], summary="Download a study")
@@ -68,7 +75,7 @@ def image(image: str) -> FileResponse:
 def save_upload(file: UploadFile, folder: Path) -> Path:
     """Writes an uploaded file as `volume` with its own suffix. Raises InvalidRequest `unsupported_format`."""
     path = folder / f"volume{study_suffix(checked_upload(file.filename))}"
-    _write(file, path)
+    write_upload(file.file, path)
     return path
 
 
@@ -76,8 +83,3 @@ def _volume_file(path: Path) -> FileResponse:
     if path.is_dir():
         raise NotFound("no_single_file", "This study is a folder of DICOM files; it is not sent as one file.", field="image")
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
-
-
-def _write(file: UploadFile, path: Path) -> None:
-    with path.open("wb") as target:
-        shutil.copyfileobj(file.file, target)

@@ -20,7 +20,7 @@ class CohortStudy:
     """One row of a manifest without its states; None where the manifest does not say.
 
     `path` is whatever `read_study` reads, `series_uid` picks one of its DICOM series. Studies of one patient are never in two splits.
-    `synthetic` marks phantoms: what is trained on them is a demo.
+    `synthetic` marks phantoms: what is trained on them is a demo. `readers` is how many readers the states come from.
     """
 
     study: str
@@ -34,6 +34,7 @@ class CohortStudy:
     slice_thickness_mm: float | None = None
     series_uid: str | None = None
     synthetic: bool = False
+    readers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,15 @@ def _number(low: float, high: float, unit: str) -> Callable[[str], float]:
     return parse
 
 
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"is not a whole number from {low} to {high}; leave the cell empty where it is not known")
+        return int(text)
+
+    return parse
+
+
 def _series_uid(text: str) -> str:
     if not re.fullmatch(r"[0-9.]{1,64}", text):
         raise ValueError("is no SeriesInstanceUID; it has up to 64 digits and dots")
@@ -112,5 +121,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "age_years": _number(0, 130, "years"),
     "slice_thickness_mm": _number(0.05, 100, "mm"),
     "series_uid": _series_uid,
+    "readers": _whole(0, 1000),
     "synthetic": _one_of(YES_NO, "write yes, no or nothing"),
 }

@@ -117,11 +117,12 @@ def _column(column: str, cells: Sequence[str], rows: Sequence[int], problems: Pr
 def _cells(studies: Sequence[CohortStudy], folder: Path) -> dict[str, list[str]]:
     """The cells of a manifest, as its reader takes them: without the spaces at their ends."""
     cells = {column: [field_text(getattr(study, column)).strip() for study in studies] for column in STUDY_COLUMNS}
-    cells["path"] = [_path_cell(study.path, folder).strip() for study in studies]
+    cells["path"] = [path_cell(study.path, folder).strip() for study in studies]
     return cells
 
 
-def _path_cell(path: Path, folder: Path) -> str:
+def path_cell(path: Path, folder: Path) -> str:
+    """A path as a manifest in this folder holds it: relative to the folder where it is inside."""
     cell = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
     return f"./{cell}" if is_formula(cell) else cell
 

@@ -23,7 +23,7 @@ from .table import FIRST_ROW, Table
 MOST_ROWS = 10_000_000
 # Above it, a float does not tell neighbouring whole numbers apart.
 LARGEST_EXACT = 2**53
-NUMBERS = ("age_years", "slice_thickness_mm")
+NUMBERS = {"age_years": pyarrow.float64(), "slice_thickness_mm": pyarrow.float64(), "readers": pyarrow.int64()}
 
 
 def read_parquet(path: Path, patients_are_studies: bool, problems: Problems) -> Table:
@@ -66,7 +66,7 @@ def write_parquet(table: Table, path: Path) -> None:
 
 def _typed(column: str, cells: list[str]) -> pyarrow.Array:
     if column in NUMBERS:
-        return pyarrow.array([parse_field(column, cell) if cell else None for cell in cells], pyarrow.float64())
+        return pyarrow.array([parse_field(column, cell) if cell else None for cell in cells], NUMBERS[column])
     if column == "synthetic":
         return pyarrow.array([parse_field(column, cell) if cell else False for cell in cells], pyarrow.bool_())
     return pyarrow.array([cell or None for cell in cells], pyarrow.string())

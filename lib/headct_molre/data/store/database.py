@@ -19,8 +19,8 @@ from .faults import LOCKED, StoreUnavailable, check_identity, file_identity, fol
 from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
-# Any two numbers, the same for all servers of one PostgreSQL database.
-MIGRATION, REGISTRATION = 7_500_301, 7_500_302
+# Any numbers, the same for all servers of one PostgreSQL database.
+MIGRATION, REGISTRATION, OFFERS = 7_500_301, 7_500_302, 7_500_303
 
 
 class Database:

@@ -49,6 +49,19 @@ class Predictions:
         with self._database.reading() as connection:
             return _first_valid(connection.execute(query).scalars())
 
+    def latest(self, study: str) -> Prediction | None:
+        """The latest stored prediction, of any model, on the images that a study was shown with; None where there is none."""
+        query = (
+            select(PREDICTIONS.c.document)
+            .join(STUDIES, STUDIES.c.content_sha256 == PREDICTIONS.c.content_sha256)
+            .where(STUDIES.c.study == study)
+            .order_by(PREDICTIONS.c.created_at.desc())
+        )
+        with self._database.reading() as connection:
+            prediction = _first_valid(connection.execute(query).scalars())
+        # The same images may have been read under another id.
+        return None if prediction is None else prediction.model_copy(update={"study": study})
+
     def shown(self, study: str, model: SubmissionModel | None) -> dict[str, float] | None:
         """{key: probability} that a reader of this study had on screen, None where nothing was shown.
 

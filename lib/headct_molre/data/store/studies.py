@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, literal, literal_column, select, true, update
+from sqlalchemy import Connection, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql
 
 from .clock import now
@@ -50,8 +50,8 @@ class Studies:
                 known = {row.study: (StudyImages(row.study, row.path, row.format), row.present) for row in rows}
                 changed = [images for study, images in by_study.items() if known.get(study) != (images, True)]
                 if changed:
-                    new = [_new_row(images.study, images) for images in changed]
-                    _note_images(connection, new, _unread(self._readers_required))
+                    new = [new_study_row(images.study, self._readers_required, images) for images in changed]
+                    upsert_studies(connection, new, ("path", "format", "present"))
             added += sum(study not in known or not known[study][1] for study in by_study)
         return added
 
@@ -99,11 +99,27 @@ class Studies:
             return connection.execute(query).scalar()
 
     def set_content(self, study: str, content_sha256: str, stamp: str | None = None) -> None:
-        """Notes which images a study has, so that a submission finds the probabilities that were shown for it."""
+        """Notes which images a study has, so that a submission finds the probabilities that were shown for it.
+
+        Without a stamp, that of the same content stays.
+        """
+        query = select(STUDIES.c.content_sha256, STUDIES.c.content_stamp).where(STUDIES.c.study == study)
+        with self._database.reading() as connection:
+            noted = connection.execute(query).first()
+        if noted is not None and noted.content_sha256 == content_sha256 and stamp in (None, noted.content_stamp):
+            return
         with self._database.writing() as connection:
             ensure_study(connection, study, self._readers_required)
             values = {"content_sha256": content_sha256, "content_stamp": stamp}
             connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(values))
+
+    def note_stamp(self, study: str, content_sha256: str, stamp: str) -> None:
+        """Notes with which stamp the images of a study had this hash, unless a chosen series of it was shown last."""
+        shown = STUDIES.c.content_sha256
+        free = or_(STUDIES.c.content_stamp.is_not(None), shown.is_(None), shown == content_sha256)
+        values = {"content_sha256": content_sha256, "content_stamp": stamp}
+        with self._database.writing() as connection:
+            connection.execute(update(STUDIES).where(STUDIES.c.study == study, free).values(values))
 
     def info(self, study: str) -> dict[str, Any]:
         """Free notes on a study (when a strategy offered it, who uploaded it); empty for an unknown study."""
@@ -114,10 +130,6 @@ class Studies:
     def update_info(self, study: str, info: dict[str, Any]) -> None:
         """Merges notes into those of a study."""
         self._change_info(study, lambda before: {**before, **info})
-
-    def note_offer(self, study: str, strategy: str, offer: dict[str, Any]) -> dict[str, Any]:
-        """Notes when a strategy offered a study to whom; returns all notes on the study."""
-        return self._change_info(study, lambda before: {**before, "strategy": {**before.get("strategy", {}), strategy: offer}})
 
     def _change_info(self, study: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         here = STUDIES.c.study == study
@@ -131,41 +143,48 @@ class Studies:
 def ensure_study(connection: Connection, study: str, readers_required: int) -> None:
     """Adds a study without images where there is none of this id; two transactions at once add one."""
     if connection.execute(select(STUDIES.c.study).where(STUDIES.c.study == study)).first() is None:
-        new = inserting(connection, STUDIES).values(_unread(readers_required)).on_conflict_do_nothing()
-        connection.execute(new, _new_row(study))
+        connection.execute(inserting(connection, STUDIES).values(new_study_row(study, readers_required)).on_conflict_do_nothing())
 
 
-def _note_images(connection: Connection, rows: list[dict[str, Any]], shared: dict[str, Any]) -> None:
-    """Adds studies, and changes the images of those that are known.
+def ensure_studies(connection: Connection, names: Sequence[str], readers_required: int) -> None:
+    """Adds studies without images where there are none of these ids, at most as many as one statement takes."""
+    known = set(connection.execute(select(STUDIES.c.study).where(STUDIES.c.study.in_(names))).scalars())
+    if new := [new_study_row(study, readers_required) for study in names if study not in known]:
+        connection.execute(inserting(connection, STUDIES).on_conflict_do_nothing(), new)
 
-    PostgreSQL gets one array for each column, which costs a sixth of one parameter for each value.
+
+def upsert_studies(connection: Connection, rows: list[dict[str, Any]], noted: Sequence[str]) -> None:
+    """Adds studies, and changes the `noted` columns of those that are known. All rows have the same columns, and each study comes once.
+
+    PostgreSQL gets one array for each column, which costs it a fraction of one parameter for each value.
     """
     insert = inserting(connection, STUDIES)
-    noted = {name: insert.excluded[name] for name in ("path", "format", "present")}
+    changes = {name: insert.excluded[name] for name in noted}
     if connection.dialect.name == "sqlite":
-        connection.execute(insert.values(shared).on_conflict_do_update(index_elements=["study"], set_=noted), rows)
+        connection.execute(insert.on_conflict_do_update(index_elements=["study"], set_=changes), rows)
         return
     names = list(rows[0])
     arrays = (literal([row[name] for row in rows], postgresql.ARRAY(STUDIES.c[name].type)) for name in names)
     table = func.unnest(*arrays).table_valued(*names).render_derived()
-    insert = insert.from_select([*names, *shared], select(*(table.c[name] for name in names), *shared.values()))
-    connection.execute(insert.on_conflict_do_update(index_elements=["study"], set_=noted))
+    insert = insert.from_select(names, select(*(table.c[name] for name in names)))
+    connection.execute(insert.on_conflict_do_update(index_elements=["study"], set_=changes))
 
 
-def _unread(readers_required: int) -> dict[str, Any]:
-    """What all new studies have in common, written into the statement: of values that are sent, each costs time in each row."""
-    counters: dict[str, Any] = dict.fromkeys(("readings", "submissions", "reopened_after"), literal_column("0"))
-    return {"info": literal_column("'{}'"), "readers_required": literal_column(str(int(readers_required))), "is_open": true(), **counters}
-
-
-def _new_row(study: str, images: StudyImages | None = None) -> dict[str, Any]:
+def new_study_row(study: str, readers_required: int, images: StudyImages | None = None) -> dict[str, Any]:
+    """The row of a study that nobody has read."""
     return {
         "study": study,
+        "added_at": now(),
+        "info": {},
         "path": None if images is None else images.path,
         "format": None if images is None else images.format,
         "present": images is not None,
-        "added_at": now(),
         "shuffle": random.random(),
+        "readers_required": readers_required,
+        "readings": 0,
+        "submissions": 0,
+        "is_open": True,
+        "reopened_after": 0,
     }
 
 

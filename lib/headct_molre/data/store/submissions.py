@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from pydantic import FiniteFloat
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...errors import InvalidRequest
 from ...schema import Contract, State, Submission
 from .clock import now, with_zone
 from .database import Database
-from .labels import derive_label
+from .labels import DEFAULT_RULE, checked_rule, derive_label
 from .predictions import Predictions
-from .studies import ensure_study
+from .studies import ensure_studies, ensure_study
 from .tables import LEASES, STUDIES, SUBMISSIONS
+
+Shown = dict[str, float] | None  # {key: probability}, None where nothing was shown
+_BATCH = 500  # submissions of one transaction, between which readers' own find their turn
 
 
 class SubmissionRecord(Contract):
@@ -29,10 +35,12 @@ class SubmissionRecord(Contract):
 class Submissions:
     """The part of the store that is the truth; everything else can be made again."""
 
-    def __init__(self, database: Database, predictions: Predictions, readers_required: int) -> None:
+    def __init__(self, database: Database, predictions: Predictions, readers_required: int, label_rule: str = DEFAULT_RULE) -> None:
+        """Raises InvalidRequest `unknown_label_rule`."""
         self._database = database
         self._predictions = predictions
         self._readers_required = readers_required
+        self._label_rule = checked_rule(label_rule)
 
     def add(self, submission: Submission) -> SubmissionRecord:
         """Stores a submission and returns its record; on return it is on disk, and the reader's lease has ended.
@@ -40,18 +48,11 @@ class Submissions:
         A retry (same id, same content) is stored once and answered with the first record.
         Raises InvalidRequest `submission_conflict` when the id was used for something else, `invalid_text`, StoreUnavailable.
         """
-        _check_text(submission)
+        _check_text(submission)  # before the version is looked for
         submission_id, received = str(submission.submission_id), now()
         # Outside the transaction: what was on screen was stored long before, and nobody else has to wait while it is unpacked.
         shown = self._predictions.shown(submission.study, submission.model)
-        row = {
-            "submission_id": submission_id,
-            "study": submission.study,
-            "reader": submission.reader,
-            "received_at": received,
-            "document": submission.model_dump_json(by_alias=True),
-            "shown_probabilities": shown,
-        }
+        row = _row(submission, received, shown)
         try:
             with self._database.writing() as connection:
                 ensure_study(connection, submission.study, self._readers_required)
@@ -73,14 +74,41 @@ class Submissions:
             if stored is None:
                 raise
             if stored.submission != submission:
-                raise InvalidRequest(
-                    "submission_conflict",
-                    "This submission_id was used for other content; a correction is a new submission with its own id.",
-                    field="submission_id",
-                    status=409,
-                ) from None
+                raise _conflict() from None
             return stored
         return SubmissionRecord(submission=submission, received_at=with_zone(received), shown_probabilities=shown)
+
+    def add_many(self, arrivals: Iterable[tuple[Submission, Shown]]) -> int:
+        """Stores submissions with what their readers saw, in this order, and returns how many were not there before.
+
+        Several transactions, each whole: where one fails, those before it stay, and the same call stores the rest.
+        Raises InvalidRequest `submission_conflict` when an id was used for something else, `invalid_text`, StoreUnavailable.
+        """
+        added = 0
+        for part in _parts(arrivals):
+            try:
+                added += self._add_part(part)
+            except IntegrityError:
+                added += self._add_part(part)  # an id was used for another study meanwhile, which is seen now
+        return added
+
+    def _add_part(self, part: list[tuple[Submission, Shown]]) -> int:
+        by_id: dict[str, tuple[Submission, Shown]] = {}
+        for submission, shown in part:
+            if by_id.setdefault(str(submission.submission_id), (submission, shown))[0] != submission:
+                raise _conflict()
+        with self._database.writing() as connection:
+            # Whoever stores one of these submissions has its study locked first, so what is looked up after that is all there is.
+            studies = _locked(connection, sorted({submission.study for submission, _ in by_id.values()}), self._readers_required)
+            documents = select(SUBMISSIONS.c.submission_id, SUBMISSIONS.c.document).where(SUBMISSIONS.c.submission_id.in_(by_id))
+            for submission_id, document in connection.execute(documents).all():
+                if Submission.model_validate_json(document) != by_id.pop(submission_id)[0]:
+                    raise _conflict()
+            if by_id:
+                received = now()
+                _count(connection, studies, [submission for submission, _ in by_id.values()])
+                connection.execute(insert(SUBMISSIONS), [_row(submission, received, shown) for submission, shown in by_id.values()])
+        return len(by_id)
 
     def get(self, submission_id: str) -> SubmissionRecord | None:
         """One submission by its id."""
@@ -107,8 +135,8 @@ class Submissions:
             return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
 
     def label(self, study: str) -> dict[str, State]:
-        """The label of a study, derived from its submissions; see `derive_label`."""
-        return derive_label(record.submission for record in self.of(study))
+        """The label of a study, derived from its submissions by the store's rule; see `derive_label`."""
+        return derive_label((record.submission for record in self.of(study)), self._label_rule)
 
 
 def _check_text(submission: Submission) -> None:
@@ -117,6 +145,56 @@ def _check_text(submission: Submission) -> None:
     for field, value in (("reader", submission.reader), ("model.version", version)):
         if "\x00" in value:
             raise InvalidRequest("invalid_text", f"{field} holds a NUL character. Send it without.", field=field)
+
+
+def _row(submission: Submission, received: datetime, shown: Shown) -> dict[str, object]:
+    """The row of a submission. Raises InvalidRequest `invalid_text`."""
+    _check_text(submission)
+    return {
+        "submission_id": str(submission.submission_id),
+        "study": submission.study,
+        "reader": submission.reader,
+        "received_at": received,
+        "document": submission.model_dump_json(by_alias=True),
+        "shown_probabilities": shown,
+    }
+
+
+def _locked(connection: Connection, names: list[str], readers_required: int) -> dict[str, dict[str, Any]]:
+    """The rows of studies, added where there were none, and locked in one order, so that two imports never wait for each other."""
+    ensure_studies(connection, names, readers_required)
+    query = select(STUDIES).where(STUDIES.c.study.in_(names)).order_by(STUDIES.c.study).with_for_update()
+    return {row["study"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+def _count(connection: Connection, studies: dict[str, dict[str, Any]], submissions: list[Submission]) -> None:
+    """Brings the counters of locked studies up to date with submissions that are about to be stored, and ends their readers' leases."""
+    last = select(SUBMISSIONS.c.study, SUBMISSIONS.c.reader, func.max(SUBMISSIONS.c.sequence)).where(SUBMISSIONS.c.study.in_(studies))
+    grouped = connection.execute(last.group_by(SUBMISSIONS.c.study, SUBMISSIONS.c.reader))
+    read = {(study, reader) for study, reader, sequence in grouped if sequence > studies[study]["reopened_after"]}
+    readings = {(submission.study, submission.reader) for submission in submissions}
+    for submission in submissions:
+        studies[submission.study]["submissions"] += 1
+    for study, _ in readings - read:
+        studies[study]["readings"] += 1
+    counted = [
+        {"name": name, "submissions": row["submissions"], "readings": row["readings"], "is_open": row["readings"] < row["readers_required"]}
+        for name, row in studies.items()
+    ]
+    connection.execute(update(STUDIES).where(STUDIES.c.study == bindparam("name")), counted)
+    lease = (LEASES.c.study == bindparam("of_study"), LEASES.c.reader == bindparam("of_reader"))
+    connection.execute(LEASES.delete().where(*lease), [{"of_study": study, "of_reader": reader} for study, reader in readings])
+
+
+def _conflict() -> InvalidRequest:
+    message = "This submission_id was used for other content; a correction is a new submission with its own id."
+    return InvalidRequest("submission_conflict", message, field="submission_id", status=409)
+
+
+def _parts(arrivals: Iterable[tuple[Submission, Shown]]) -> Iterator[list[tuple[Submission, Shown]]]:
+    iterator = iter(arrivals)
+    while part := list(islice(iterator, _BATCH)):
+        yield part
 
 
 def _record(row: RowMapping) -> SubmissionRecord:

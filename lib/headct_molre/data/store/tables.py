@@ -17,6 +17,7 @@ STUDIES = Table(
     Column("info", JSON, nullable=False),
     Column("path", Text),  # inside the studies folder; null while no images are known
     Column("format", String(16)),
+    Column("fingerprint", String(64)),  # what images keep when they are moved: a file's size and time, a hash of the DICOM study's UID
     Column("present", Boolean, nullable=False),  # whether the images are there; a study that was read stays when they go
     Column("content_sha256", String(64)),  # of the images whose prediction was shown last
     Column("content_stamp", String(128)),  # size and time of the images when they were hashed
@@ -29,6 +30,7 @@ STUDIES = Table(
     Column("reopened_after", Integer, nullable=False),  # sequence of the last submission before the study was reopened
 )
 Index("studies_to_offer", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.shuffle)
+Index("studies_to_offer_by_id", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.study)
 Index("studies_read", STUDIES.c.present, STUDIES.c.submissions)
 Index("studies_by_path", STUDIES.c.path)
 
@@ -43,6 +45,7 @@ SUBMISSIONS = Table(
     Column("document", Text, nullable=False),
     Column("shown_probabilities", JSON),
 )
+Index("submissions_by_reader", SUBMISSIONS.c.reader, SUBMISSIONS.c.study, SUBMISSIONS.c.sequence)
 
 PREDICTIONS = Table(
     "predictions",
@@ -71,8 +74,8 @@ READING_EVENTS = Table(
     "reading_events",
     METADATA,
     Column("sequence", Integer, primary_key=True),
-    Column("study", String(128), nullable=False, index=True),
-    Column("reader", String(128), nullable=False),  # who did it
+    Column("study", String(128), nullable=False, index=True),  # or * for all
+    Column("reader", String(128), nullable=False, index=True),  # who did it
     Column("kind", String(32), nullable=False),  # skipped, reopened, readers_required
     Column("reason", Text, nullable=False),
     Column("value", Integer),

@@ -68,8 +68,8 @@ def radar(report: Report) -> Figure:
         return figure
 
 
-def dumbbell(report: Report, comparison: Comparison) -> Figure:
-    """Both AUCs of each compared finding by falling difference; a filled point where Holm's adjustment leaves a difference."""
+def dumbbell(name: str, comparison: Comparison) -> Figure:
+    """Both AUCs of each compared finding by falling difference; filled where Holm's adjustment leaves one. `name` is the model's."""
     rows = sorted(comparison.findings, key=lambda one: -(one.difference.value or 0.0))
     height = max(3.0, len(rows) * ROW_INCHES + 1.3)
     with style():
@@ -108,7 +108,7 @@ def dumbbell(report: Report, comparison: Comparison) -> Figure:
                 markerfacecolor=colour if certain else "none",
                 alpha=1.0 if certain else 0.6,
             )
-        named = ((report.model.name, MODEL), (comparison.against, OTHER))
+        named = ((name, MODEL), (comparison.against, OTHER))
         handles = [axes.plot([], [], "o", color=colour, label=name)[0] for name, colour in named]
         figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.35, 1 - 0.1 / height), ncols=2, fontsize=8.5)
         right.set_title("filled: p < 0.05 after Holm", fontsize=7.5, fontweight="normal", color=MUTED)

@@ -19,6 +19,7 @@ _APPEND_ONLY = ("submissions", "reading_events")
 def upgrade() -> None:
     _studies()
     _predictions()
+    op.create_index("submissions_by_reader", "submissions", ["reader", "study", "sequence"])
     op.create_table(
         "leases",
         sa.Column("study", sa.String(128), primary_key=True),
@@ -30,7 +31,7 @@ def upgrade() -> None:
         "reading_events",
         sa.Column("sequence", sa.Integer, primary_key=True),
         sa.Column("study", sa.String(128), nullable=False, index=True),
-        sa.Column("reader", sa.String(128), nullable=False),
+        sa.Column("reader", sa.String(128), nullable=False, index=True),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("value", sa.Integer),
@@ -72,6 +73,7 @@ def _studies() -> None:
     added = (
         sa.Column("path", sa.Text),
         sa.Column("format", sa.String(16)),
+        sa.Column("fingerprint", sa.String(64)),
         sa.Column("present", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("content_stamp", sa.String(128)),
         sa.Column("shuffle", sa.Float, nullable=False, server_default="0"),
@@ -97,6 +99,7 @@ def _studies() -> None:
     )
     connection.exec_driver_sql("UPDATE studies SET is_open = (readings < 1)")
     op.create_index("studies_to_offer", "studies", ["present", "is_open", "shuffle"])
+    op.create_index("studies_to_offer_by_id", "studies", ["present", "is_open", "study"])
     op.create_index("studies_read", "studies", ["present", "submissions"])
     op.create_index("studies_by_path", "studies", ["path"])
 

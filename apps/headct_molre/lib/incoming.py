@@ -1,0 +1,56 @@
+"""Uploads on their way into the studies folder or a session: read once before they count, gone without a trace when they do not."""
+
+import errno
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from headct_molre.errors import InvalidRequest
+from headct_molre.imaging.read import read_study
+
+# A volume may take 440 MB while it is read: one at a time, however many arrive.
+_READING = threading.Lock()
+
+
+def check_volume(path: Path) -> None:
+    """Reads an upload as a prediction would, without the gate. Raises the reader's StudyRefused."""
+    with _READING:
+        read_study(path)
+
+
+def write_upload(source: BinaryIO, path: Path) -> None:
+    """Writes an upload to disk."""
+    with path.open("wb") as target:
+        shutil.copyfileobj(source, target, 1_000_000)
+
+
+def sync_file(path: Path) -> None:
+    """On return the bytes of the file are on disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def put_in_place(part: Path, target: Path) -> None:
+    """Gives a complete file its name, on disk when it returns. Raises InvalidRequest `study_exists`: nothing is replaced."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise InvalidRequest("study_exists", "There is a file of this name already.", field="study", status=409) from None
+    except OSError as error:  # a file system without hard links
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        if os.path.lexists(target):
+            raise InvalidRequest("study_exists", "There is a file of this name already.", field="study", status=409) from None
+        os.rename(part, target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # Windows cannot
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
