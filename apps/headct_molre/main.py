@@ -81,10 +81,9 @@ class HeadCTApp(MONAILabelApp):
         super().on_init_complete()
 
     def _content(self, images: Images) -> str:
-        """The hash of images; the datastore remembers those of its studies, where it does, and hashes only what has changed."""
-        remembered = getattr(self.datastore(), "content", None)
-        if images.listed and remembered is not None:
-            return remembered(images.study, images.series_uid)
+        """The hash of images; the datastore remembers those of its studies and hashes only what has changed."""
+        if images.listed:
+            return self.datastore().content(images.study, images.series_uid)
         return content_sha256(images.path, images.series_uid)
 
     def infer_task(self, model: str) -> HeadCT:

@@ -175,7 +175,7 @@ class _Batch:
         self._done, self._refused = 0, Counter[str]()
         self._computed, self._began, self._reported = 0, time.monotonic(), 0.0
         self._contents: dict[tuple[Path, str | None], tuple[Images, str]] = {}  # of the studies that are being prepared
-        self._inferring: dict[Future[Prediction], tuple[Images, str]] = {}
+        self._inferring: set[Future[Prediction]] = set()
 
     def run(self) -> dict[str, Any]:
         """The final counts. Raises _Halted, HeadCTError when the job cannot go on."""
@@ -191,7 +191,7 @@ class _Batch:
                     if isinstance(outcome, HeadCTError):
                         self._refuse(outcome)
                     else:
-                        self._inferring[self._submit(images, content, outcome)] = images, content
+                        self._inferring.add(self._submit(images, content, outcome))
                     del outcome
                     self._collect(at_once - 1)
                 self._collect(0)
@@ -221,7 +221,7 @@ class _Batch:
             except HeadCTError as error:
                 self._refuse(error)
                 continue
-            if self._task.stored(images, content) is not None:
+            if self._task.known(content) is not None:
                 self._done += 1
                 continue
             source = images.path, None
@@ -238,12 +238,13 @@ class _Batch:
         """Waits until at most so many inferences are left."""
         while len(self._inferring) > left:
             for inference in wait(self._inferring, timeout=REPORT_S, return_when=FIRST_COMPLETED).done:
-                self._count(inference, *self._inferring.pop(inference))
+                self._inferring.remove(inference)
+                self._count(inference)
             self._report()
 
-    def _count(self, inference: Future[Prediction], images: Images, content: str) -> None:
+    def _count(self, inference: Future[Prediction]) -> None:
         try:
-            self._task.shown(images, content, inference.result())
+            inference.result()
             self._done += 1
             self._computed += 1
         except QueueRefused:

@@ -20,6 +20,7 @@ HEADER_S = 20.0  # for the first byte of a connection, and for whole headers
 LINGER_S = 10.0  # how long the rest of a body is taken that was refused, so that the client gets to read why
 KEEP_ALIVE_S = 20
 GOODBYE_S = 0.5
+ANSWER_S = 5
 CONNECTIONS = 512  # more than requests: a connection between two requests costs little, but not nothing
 
 
@@ -103,6 +104,7 @@ def server(config: ServerConfig, app: str | ASGIApp = "lib.server:app") -> Serve
             ssl_keyfile=config.tls_key,
             h11_max_incomplete_event_size=HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=math.ceil(config.stop_s),
+            # An inference that runs longer than stop_s is handed back at that moment: its answer must still be sent.
+            timeout_graceful_shutdown=math.ceil(config.stop_s) + ANSWER_S,
         )
     )

@@ -82,6 +82,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
             with contextlib.redirect_stdout(io.StringIO()):
                 await inner.__aexit__(None, None, None)
             bridge.close()
+            headct_app().datastore().folder.close()
             event(logger, logging.INFO, "stopped")
 
     # No pages of documentation: FastAPI's load scripts from another web site.

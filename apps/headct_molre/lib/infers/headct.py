@@ -91,8 +91,12 @@ class HeadCT(InferTask):
 
     def stored(self, images: Images, content: str) -> Prediction | None:
         """The prediction that the served version already made on images of this content. Raises ModelUnavailable."""
-        prediction = self._store.predictions.get(content, load_card(self.name))
+        prediction = self.known(content)
         return None if prediction is None else self.shown(images, content, prediction)
+
+    def known(self, content: str) -> Prediction | None:
+        """The prediction that the served version already made on this content, shown to nobody. Raises ModelUnavailable."""
+        return self._store.predictions.get(content, load_card(self.name))
 
     def submit(
         self,
@@ -139,7 +143,7 @@ class HeadCT(InferTask):
 
     def _infer(self, images: Images, content: str, prepared: PreparedStudy | None, device: str, boundary: Callable[[], None]) -> Prediction:
         """The work of a device's thread: preparation, a boundary at which it may end, the network, the store."""
-        found = self._store.predictions.get(content, load_card(self.name))
+        found = self.known(content)
         if found is not None:  # made while this request waited, under another key
             return found
         started = time.monotonic()

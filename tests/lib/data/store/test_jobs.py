@@ -9,18 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headct_molre.data.store import JobConflict, StudyStore, sqlite_url
+from headct_molre.data.store import JobConflict
 from headct_molre.errors import InvalidRequest, ModelUnavailable, NotFound
 from headct_molre.server.process import is_gone, process_name
 
 HERE = "machine/1/1"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = StudyStore(sqlite_url(tmp_path / "store.sqlite"))
-    yield store
-    store.close()
 
 
 @pytest.fixture
