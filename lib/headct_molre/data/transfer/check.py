@@ -19,7 +19,9 @@ from .snapshot import snapshot
 APPEND_ONLY = ("submissions", "reading_events")
 ALEMBIC = "alembic_version"
 _TRIGGERS = {
-    "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'",
+    # A table may have more triggers than the two that keep it from being changed.
+    "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name IN (tbl_name || '_no_update', tbl_name || '_no_delete') "
+    "GROUP BY tbl_name HAVING count(*) = 2",
     "postgresql": "SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgenabled <> 'D' AND NOT tgisinternal",
 }
 
