@@ -48,7 +48,7 @@ class Submissions:
         A retry (same id, same content) is stored once and answered with the first record.
         Raises InvalidRequest `submission_conflict` when the id was used for something else, `invalid_text`, StoreUnavailable.
         """
-        _check_text(submission)  # before the version is looked for
+        _check_text(submission)
         submission_id, received = str(submission.submission_id), now()
         # Outside the transaction: what was on screen was stored long before, and nobody else has to wait while it is unpacked.
         shown = self._predictions.shown(submission.study, submission.model)
@@ -95,6 +95,7 @@ class Submissions:
     def _add_part(self, part: list[tuple[Submission, Shown]]) -> int:
         by_id: dict[str, tuple[Submission, Shown]] = {}
         for submission, shown in part:
+            _check_text(submission)
             if by_id.setdefault(str(submission.submission_id), (submission, shown))[0] != submission:
                 raise _conflict()
         with self._database.writing() as connection:
@@ -148,8 +149,6 @@ def _check_text(submission: Submission) -> None:
 
 
 def _row(submission: Submission, received: datetime, shown: Shown) -> dict[str, object]:
-    """The row of a submission. Raises InvalidRequest `invalid_text`."""
-    _check_text(submission)
     return {
         "submission_id": str(submission.submission_id),
         "study": submission.study,

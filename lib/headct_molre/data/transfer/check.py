@@ -19,10 +19,16 @@ from .snapshot import snapshot
 APPEND_ONLY = ("submissions", "reading_events")
 ALEMBIC = "alembic_version"
 _TRIGGERS = {
-    # A table may have more triggers than the two that keep it from being changed.
-    "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name IN (tbl_name || '_no_update', tbl_name || '_no_delete') "
-    "GROUP BY tbl_name HAVING count(*) = 2",
-    "postgresql": "SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgenabled <> 'D' AND NOT tgisinternal",
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' AND NOT tgisinternal",
+}
+# What makes a table append-only in each database.
+_GUARDS = {
+    "sqlite": {
+        "submissions": {"submissions_no_update", "submissions_no_delete", "submissions_no_replace"},
+        "reading_events": {"reading_events_no_update", "reading_events_no_delete"},
+    },
+    "postgresql": {"submissions": {"submissions_append_only"}, "reading_events": {"reading_events_append_only"}},
 }
 
 
@@ -83,8 +89,7 @@ def _is_ours(connection: Connection, report: StoreReport) -> bool:
     there = set(inspect(connection).get_table_names())
     report.note("missing_tables", "tables are missing; restore a backup", sorted(METADATA.tables.keys() - there))
     report.note("foreign_tables", "tables are not the store's", sorted(there - METADATA.tables.keys() - {ALEMBIC}), harmless=True)
-    guarded = set(connection.execute(text(_TRIGGERS[connection.dialect.name])).scalars())
-    report.note(
-        "unguarded_tables", "append-only tables lack their triggers; restore a backup", [t for t in APPEND_ONLY if t not in guarded]
-    )
+    triggers = set(connection.execute(text(_TRIGGERS[connection.dialect.name])).scalars())
+    unguarded = [table for table, guards in _GUARDS[connection.dialect.name].items() if not guards <= triggers]
+    report.note("unguarded_tables", "append-only tables lack their triggers; restore a backup", unguarded)
     return METADATA.tables.keys() <= there
