@@ -6,7 +6,7 @@ Both hold `--compared` studies, all that MONAI Label's store bears in reasonable
 studies is read before anything is timed. The database at `--postgres` must be empty. Prints one JSON object: `ms` of each task (of
 repeated ones [median, 99th percentile]) and `ratio`, MONAI Label's median by ours in SQLite. Our submissions are on the disk when they
 count as saved; MONAI Label's labels are not. `save_with_8_writers` is one submission while eight
-threads submit.
+threads submit; `load` is how many processes wanted a core in the last five minutes, without which no figure means much.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -59,6 +60,7 @@ def main() -> None:
         }
         if options.postgres:
             report["large"]["postgresql_ms"] = study_store(options.postgres, options.large, options.repeats)
+    report["load"] = os.getloadavg()[1]
     print(json.dumps(report, indent=2))
 
 
