@@ -35,11 +35,11 @@ class Server:
             scheme, verify = "https", ssl.create_default_context(cafile=settings["tls_certificate"])
         self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=verify)
 
-    def start(self, **variables: str) -> None:
+    def start(self) -> None:
         settings = {"studies": str(self.studies), "port": str(self.port), "models": "all", **self.settings}
         command = [sys.executable, "-m", "headct_molre.cli", "serve"]
         command += [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
-        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}  # no GPU: compared exactly with what a CPU computes
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # no GPU: compared exactly with what a CPU computes
         if self.small:
             app = find_app()
             environ |= environment(
