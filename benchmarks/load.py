@@ -20,21 +20,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from load_readers import FULL, Images, Reader, study_name, work_together
-from load_report import Period, criteria, markdown, memory, period_figures
+from load_readers import FULL, Images, Reader, study_name
+from load_report import Inferring, Period, criteria, markdown, memory, period_figures
 from load_server import WatchedServer
 
 from headct_molre.data.phantom import write_cohort
 
 IN_FOLDER = 1000
-WARM = 3  # inferences before anything is measured: they load the model
+ALONE = 3  # inferences that are timed before anybody else works
 REGISTER_LIMIT_S = 600
 
 
@@ -69,8 +70,10 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     with WatchedServer(folder / "studies", folder / "server.log", options.postgres) as server:
         wait_for_studies(server.url, options.registered)
         readers = [Reader(f"reader-{number}", server.url, images) for number in range(options.clients)]
-        for number in range(WARM):
-            readers[0].compute(study_name(number))
+        readers[0].compute(study_name(0))  # loads the model
+        with inferring(server) as alone:
+            for number in range(1, ALONE + 1):
+                readers[0].compute(study_name(number))
         quiet = period(server, readers, options.seconds / 3, inferences=False)
         loaded = period(server, readers, options.seconds, inferences=True)
         figures = {
@@ -80,6 +83,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             "store": "PostgreSQL" if options.postgres else "SQLite",
             "quiet": period_figures(server, quiet),
             "loaded": period_figures(server, loaded),
+            "inference_alone_s": alone.each_s,
             "memory": memory(server.moments, loaded),
             **what_was_kept(readers),
         }
@@ -107,19 +111,31 @@ def wait_for_studies(url: str, count: int) -> None:
         time.sleep(1)
 
 
+@contextmanager
+def inferring(server: WatchedServer) -> Iterator[Inferring]:
+    """Measures the inferences that begin and end inside `with`."""
+    before = server.inferences()
+    started = time.time()
+    measured = Inferring()
+    yield measured
+    measured.wall_s = time.time() - started
+    measured.count, measured.device_s = (now - then for now, then in zip(server.inferences(), before, strict=True))
+
+
 def period(server: WatchedServer, readers: Sequence[Reader], seconds: float, inferences: bool) -> Period:
     """Lets the readers work, and measures who used the processors meanwhile."""
     marks = [len(reader.answers) for reader in readers]
-    names = ("headct_inference_seconds_sum", "headct_inference_seconds_count")
-    started = [server.metric(name) for name in names]
-    psutil.cpu_percent(None)
-    client_s = time.process_time()
-    began, ended = work_together(readers, seconds, inferences)
-    machine = psutil.cpu_percent(None) / 100 * (os.cpu_count() or 1)
-    client = (time.process_time() - client_s) / (ended - began)
-    infer_s, count = (server.metric(name) - first for name, first in zip(names, started, strict=True))
+    with inferring(server) as inferred, ThreadPoolExecutor(len(readers)) as pool:
+        psutil.cpu_percent(None)
+        began, client_s = time.time(), time.process_time()
+        working = [pool.submit(reader.work, began + seconds, inferences) for reader in readers]
+        time.sleep(seconds)
+        machine = psutil.cpu_percent(None) / 100 * (os.cpu_count() or 1)
+        client = (time.process_time() - client_s) / seconds
+        for reader in working:
+            reader.result()  # also what is still being inferred
     answers = [answer for reader, mark in zip(readers, marks, strict=True) for answer in reader.answers[mark:]]
-    return Period(began, ended, answers, infer_s, round(count), machine, client)
+    return Period(began, began + seconds, answers, inferred, machine, client)
 
 
 def what_was_kept(readers: Sequence[Reader]) -> dict[str, int]:

@@ -7,7 +7,6 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -161,15 +160,6 @@ class Reader:
 
     def _failed(self, code: str) -> None:
         self.answers[-1] = Answer(self.answers[-1].route, self.answers[-1].at, self.answers[-1].ms, code)
-
-
-def work_together(readers: Sequence[Reader], seconds: float, inferences: bool) -> tuple[float, float]:
-    """Lets all readers work for some seconds; when they began and when the last one was done."""
-    began = time.time()
-    with ThreadPoolExecutor(len(readers)) as pool:
-        for done in [pool.submit(reader.work, began + seconds, inferences) for reader in readers]:
-            done.result()
-    return began, time.time()
 
 
 def study_name(number: int) -> str:

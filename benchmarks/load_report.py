@@ -18,16 +18,28 @@ WINDOW_S = 10  # at the beginning and at the end, between which memory is compar
 ROUTES = {INFO: "/info/", NEXT: "/activelearning/{strategy}", SUBMIT: "/headct/submissions", STORED: None, INFER: None}
 
 
+@dataclass
+class Inferring:
+    """Inferences that ran in `wall_s` seconds, and for how many seconds the device had one."""
+
+    count: int = 0
+    device_s: float = 0.0
+    wall_s: float = 0.0
+
+    @property
+    def each_s(self) -> float | None:
+        return round(self.device_s / self.count, 2) if self.count else None
+
+
 @dataclass(frozen=True)
 class Period:
-    """A time of work: from when to when, what the clients got, the inferences that ended and the device's seconds with them, and how many
-    cores all of the machine and the clients used."""
+    """A time of work: from when to when, what the clients got, what was inferred until the last of it ended, and how many cores the whole
+    machine and the clients used."""
 
     began: float
     ended: float
     answers: list[Answer]
-    infer_s: float
-    inferences: int
+    inferred: Inferring
     machine_cores: float
     client_cores: float
 
@@ -49,8 +61,9 @@ def period_figures(server: WatchedServer, period: Period) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "routes": routes,
         "per_second": round(len(period.answers) / seconds, 1),
-        "inferences": period.inferences,
-        "device_busy": round(period.infer_s / seconds, 3),
+        "inferences": period.inferred.count,
+        "inference_s": period.inferred.each_s,
+        "device_busy": round(period.inferred.device_s / period.inferred.wall_s, 3),
         "server_cores": round(cores, 2),
         "client_cores": round(period.client_cores, 2),
         "other_cores": round(max(0.0, period.machine_cores - period.client_cores - cores), 2),
@@ -108,19 +121,25 @@ def markdown(report: dict[str, Any]) -> str:
     for name, title in (("quiet", "Without inferences"), ("loaded", "With inferences")):
         row = report[name]
         lines.append(
-            f"{title}: {row['seconds']} s, {row['per_second']} requests a second, {row['inferences']} inferences, device busy "
-            f"{row['device_busy']:.0%}; cores: server {row['server_cores']}, clients {row['client_cores']}, others {row['other_cores']}."
+            f"{title}: {row['per_second']} requests a second, {row['inferences']} inferences, device busy {row['device_busy']:.0%}; "
+            f"cores: server {row['server_cores']}, clients {row['client_cores']}, others {row['other_cores']}."
         )
     quiet, loaded = (report[name]["routes"][INFO] for name in ("quiet", "loaded"))
     held = report["memory"]
     lines += [
-        f"/info/ with inferences to without: median {loaded['p50_ms'] / quiet['p50_ms']:.1f}, p99 {loaded['p99_ms'] / quiet['p99_ms']:.1f}.",
+        f"/info/ with inferences to without: median {ratio(loaded, quiet, 'p50_ms')}, 99th percentile {ratio(loaded, quiet, 'p99_ms')}.",
+        f"An inference takes {report['inference_alone_s']} s alone, {report['loaded']['inference_s']} s among the readers.",
         f"Memory: {held['first_mb']} MB, at the end {held['last_mb']} MB ({held['growth']:+.1%}).",
         f"{report['acknowledged']} submissions acknowledged, {report['not_stored_once']} of them not stored exactly once; "
-        f"{report['offered']} studies offered, {report['offered_twice']} of them to two readers; {report['asked_to_wait']} times queue_full.",
+        f"{report['offered']} studies offered, {report['offered_twice']} to two readers; {report['asked_to_wait']} times queue_full.",
         *(f"Failed: {count} x {what}." for what, count in report["errors"].items()),
         *(f"In the log: {line}" for line in report["log_errors"][:5]),
         "",
         *(f"- [{'x' if met else ' '}] {criterion}" for criterion, met in report["criteria"].items()),
     ]
     return "\n".join(lines)
+
+
+def ratio(loaded: dict[str, Any], quiet: dict[str, Any], key: str) -> float:
+    """How many times as long it took with inferences."""
+    return round(loaded[key] / quiet[key], 1)

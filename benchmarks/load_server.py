@@ -60,10 +60,14 @@ class WatchedServer:
         self._process.terminate()
         self._process.wait(timeout=STOP_LIMIT_S)
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over all of its labels."""
+    def inferences(self) -> tuple[int, float]:
+        """How many inferences have ended, by the server's metrics, and how many seconds they took together."""
         lines = httpx.get(f"{self.url}/headct/metrics", timeout=30).text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+        count, seconds = (
+            sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"headct_inference_seconds_{name}{{"))
+            for name in ("count", "sum")
+        )
+        return round(count), seconds
 
     def bad_lines(self) -> list[str]:
         """Lines of the log that tell of a failure, or are no line of our log, as a traceback is not. The first line greets."""
