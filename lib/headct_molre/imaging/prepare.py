@@ -104,13 +104,20 @@ def resample(
 
     Up to half a voxel outside the array, and `beyond` slices above and below it, its edge is repeated; farther off lies `outside`.
     """
-    grid = np.stack(np.meshgrid(np.asarray(slices, np.float64), np.arange(field_px), np.arange(field_px), indexing="ij"))
-    index = np.tensordot(index_from_model[:3, :3], grid, 1) + index_from_model[:3, 3].reshape(3, 1, 1, 1)
-    slack = np.array([beyond, 0.5, 0.5]).reshape(3, 1, 1, 1)
-    limit = np.array(array.shape).reshape(3, 1, 1, 1) - 1
-    index = np.where((index < 0) & (index > -slack), 0, index)
-    index = np.where((index > limit) & (index < limit + slack), limit, index)
-    return np.asarray(map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=array.dtype))
+    between, down, along = (axis.reshape(3, 1, 1) for axis in index_from_model[:3, :3].T)
+    pixels = np.arange(field_px)
+    plane = down * pixels[:, None] + along * pixels + index_from_model[:3, 3].reshape(3, 1, 1)
+    slack = np.array([beyond, 0.5, 0.5]).reshape(3, 1, 1)
+    limit = np.array(array.shape).reshape(3, 1, 1) - 1
+    sampled = np.empty((len(slices), field_px, field_px), array.dtype)
+    # Slice by slice: the coordinates of all slices would be six times the result, and fresh memory of that size stops a server's other
+    # threads while it is filled.
+    for number, image in zip(slices, sampled, strict=True):
+        index = plane + between * number
+        np.copyto(index, 0, where=(index < 0) & (index > -slack))
+        np.copyto(index, limit, where=(index > limit) & (index < limit + slack))
+        map_coordinates(array, index, order=order, mode="constant", cval=outside, prefilter=False, output=image)
+    return sampled
 
 
 def windows(hu: np.ndarray, limits: Sequence[tuple[float, float]] = WINDOWS_HU) -> np.ndarray:

@@ -1,12 +1,15 @@
 """The model's grid: what stands at a place of the patient is found at the voxel that the affine predicts."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from headct_molre.errors import StudyRefused
 from headct_molre.imaging.grid import SLICE_GRID
-from headct_molre.imaging.prepare import prepare, windows
+from headct_molre.imaging.prepare import prepare, resample, windows
 from headct_molre.imaging.volume import Volume
 from moving import cropped
 
@@ -109,6 +112,37 @@ def test_outside_the_scan_is_air_and_not_water():
     volume, _ = scanned()
     prepared = prepare(volume, pose((0, 0, 0), (60, 0, 0)))
     assert prepared.hu.min() == -1000
+
+
+@pytest.fixture
+def noise_and_pose():
+    """A volume of noise, and the index in it of each place of a grid, which reaches beyond all of its sides."""
+    volume = np.random.default_rng(5).normal(0, 100, (30, 90, 100)).astype(np.float32)
+    index_from_model = pose((5, -4, 7), (-2, -8, 6)) @ np.diag([0.8, 0.9, 0.9, 1])
+    return volume, index_from_model
+
+
+def test_sampling_is_trilinear_with_repeated_edges(noise_and_pose):
+    volume, index_from_model = noise_and_pose
+    sampled = resample(volume, index_from_model, range(2, 40), order=1, outside=-1000, field_px=120)
+    grid = np.stack(np.meshgrid(np.arange(2, 40), np.arange(120), np.arange(120), indexing="ij"))
+    index = np.einsum("ij,j...->i...", index_from_model[:3, :3], grid) + index_from_model[:3, 3].reshape(3, 1, 1, 1)
+    inside = np.all([(each > -0.5) & (each < size - 0.5) for each, size in zip(index, volume.shape, strict=True)], axis=0)
+    expected = np.where(inside, map_coordinates(volume, index, order=1, mode="nearest"), -1000)
+    assert 0.3 < inside.mean() < 0.9
+    np.testing.assert_allclose(sampled, expected, atol=1e-3)
+
+
+def test_sampling_takes_little_more_memory_than_its_result(noise_and_pose):
+    # A server infers beside its readers: filling fresh memory of many times the result stops its other threads.
+    volume, index_from_model = noise_and_pose
+    tracemalloc.start()
+    try:
+        sampled = resample(volume, index_from_model, range(40), order=1, outside=-1000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * sampled.nbytes
 
 
 def test_an_alignment_that_loses_the_head_is_refused():
