@@ -6,7 +6,9 @@ process and a power cut.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +104,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _durable(connection: Any, record: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _into_wal(connection, lock_wait_s)
             connection.execute("PRAGMA synchronous = FULL")
             record.info["file"] = file_identity(file)
             self._must_exist = True
@@ -116,6 +118,19 @@ class Database:
         alive = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
         connecting = {"connect_timeout": 5, "options": options, **alive}
         return create_engine(self.url, pool_size=8, max_overflow=16, pool_timeout=lock_wait_s, pool_pre_ping=True, connect_args=connecting)
+
+
+def _into_wal(connection: Any, wait_s: float) -> None:
+    """Changes the journal of a file to WAL. SQLite does not wait for the lock that this takes, whatever its busy_timeout is."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def alone(connection: Connection, number: int) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, inspect
 
-from headct_molre.data.store import StudyStore
+from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.data.store.migrate import current_revision
 from headct_molre.data.store.tables import METADATA
 from headct_molre.data.store.url import parsed_url
@@ -206,3 +208,18 @@ def test_a_process_killed_while_it_makes_a_new_store_leaves_an_empty_one(store_u
     assert current_revision(store.database) == "0002"
     store.submissions.add(submission())
     store.close()
+
+
+def test_a_file_that_another_process_reads_is_waited_for(tmp_path):
+    """SQLite's own patience ends where a file is changed to WAL, as one is that was copied or made by another program."""
+    file = tmp_path / "store.sqlite"
+    holder = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    holder.execute("CREATE TABLE other (a)")
+    holder.execute("BEGIN")
+    holder.execute("SELECT * FROM other").fetchall()
+    timer = threading.Timer(0.5, holder.close)
+    timer.start()
+    store = StudyStore(sqlite_url(file))
+    assert store.studies.totals()["total"] == 0
+    store.close()
+    timer.join()
