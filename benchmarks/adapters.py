@@ -1,7 +1,7 @@
 """Does MoLRE help? LoRA against LoRA + MoLRE, and MoLRE's K and r swept, on phantoms with a frozen backbone that never saw a finding.
 
     OMP_NUM_THREADS=1 python benchmarks/adapters.py --work FOLDER [--cohort cohort.csv] [--samples FOLDER] [--jobs 2]
-        [--only cached] [--seeds 0,1,2] [--rate-scales 1,3,10,30] [--image-epochs 8] [--cached-epochs 40]
+        [--only cached] [--seeds 0,1,2] [--rate-scales 3,10,30,100] [--image-epochs 8] [--cached-epochs 200]
 
 Everything is kept in FOLDER: an interrupted benchmark goes on where it stood, and a finished run is not repeated. It leaves adapters.json,
 adapters.md and adapters.png, written anew after every stage. The learning rates are chosen on the validation split, by the first seed of
@@ -53,9 +53,9 @@ def main() -> int:
     parser.add_argument("--pretrain-steps", type=int, default=400)
     parser.add_argument("--only", choices=("cached", "images"), help="one of the two experiments")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--rate-scales", default="1,3,10,30", help="times the usual rates 1e-3 (head) and 1e-4 (adapters)")
+    parser.add_argument("--rate-scales", default="3,10,30,100", help="times the usual rates 1e-3 (head) and 1e-4 (adapters)")
     parser.add_argument("--image-epochs", type=int, default=8)
-    parser.add_argument("--cached-epochs", type=int, default=40)
+    parser.add_argument("--cached-epochs", type=int, default=200)
     parser.add_argument("--selection-minimum", type=int, default=5, help="positives and negatives that a finding needs to choose an epoch")
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap replicates of patients")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")

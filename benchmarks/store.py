@@ -5,8 +5,9 @@
 Both hold `--compared` studies, all that MONAI Label's store bears in reasonable time; ours also holds `--large` alone. A tenth of the
 studies is read before anything is timed. The database at `--postgres` must be empty. Prints one JSON object: `ms` of each task (of
 repeated ones [median, 99th percentile]) and `ratio`, MONAI Label's median by ours in SQLite. Our submissions are on the disk when they
-count as saved; MONAI Label's labels are not. `save_with_8_writers` is one submission while eight
-threads submit.
+count as saved; MONAI Label's labels are not. `save_with_8_writers` is one submission while eight threads
+submit; `next` offers a reader a study at random, `next_by_id` the first by id, `next_ranked` the first of 10,000 candidates.
+`load` is how many processes wanted a core in the last five minutes, without which no figure means much.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -59,6 +61,7 @@ def main() -> None:
         }
         if options.postgres:
             report["large"]["postgresql_ms"] = study_store(options.postgres, options.large, options.repeats)
+    report["load"] = os.getloadavg()[1]
     print(json.dumps(report, indent=2))
 
 
@@ -90,6 +93,11 @@ def study_store(url: str, studies: int, repeats: int) -> dict[str, Any]:
     figures["status"] = each(lambda _: store.studies.totals(), few)
     figures["list"] = each(lambda _: store.studies.ids(), few)
     figures["unread"] = each(lambda _: store.studies.ids(read=False), few)
+    readers = [f"reader-{number}" for number in range(100, 100 + repeats)]  # who hold nothing yet
+    figures["next"] = each(lambda reader: store.readings.offer(reader, 1800.0), readers)
+    figures["next_by_id"] = each(lambda reader: store.readings.offer(reader, 1800.0, order="id", another=True), readers)
+    ranked = random.Random(2).sample(ids(studies), min(studies, 10_000))  # as a strategy would
+    figures["next_ranked"] = each(lambda reader: store.readings.offer_first(reader, ranked, 1800.0, another=True), readers)
     store.close()
     return figures
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from headct_molre.serve import environment, find_app, settled, start_command
-from headct_molre.server.config import ServerConfig
+from headct_molre.server.config import load_server_config
 
 START_LIMIT_S = 180  # it takes 8 s alone on two cores; a test machine is shared
 
@@ -35,14 +35,16 @@ class Server:
             scheme, verify = "https", ssl.create_default_context(cafile=settings["tls_certificate"])
         self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=120, verify=verify)
 
-    def start(self, **variables: str) -> None:
+    def start(self) -> None:
         settings = {"studies": str(self.studies), "port": str(self.port), "models": "all", **self.settings}
         command = [sys.executable, "-m", "headct_molre.cli", "serve"]
         command += [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
-        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}  # no GPU: compared exactly with what a CPU computes
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # no GPU: compared exactly with what a CPU computes
         if self.small:
             app = find_app()
-            environ |= environment(app, settled(ServerConfig(studies=self.studies, port=self.port, models=("all",))))
+            environ |= environment(
+                app, settled(load_server_config({"studies": self.studies, "port": self.port, "models": ("all",)}, environ))
+            )
             environ["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
             command = start_command(app)
             command.insert(1, str(Path(__file__).with_name("with_small_backbones.py")))

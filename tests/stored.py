@@ -11,7 +11,8 @@ from sqlalchemy import insert
 from headct_molre.data.store import StudyImages, StudyStore
 from headct_molre.data.store.tables import JOBS, LEASES, READING_EVENTS, TOKENS
 from headct_molre.findings import finding_keys
-from headct_molre.schema import Prediction, Submission
+from headct_molre.schema import Submission
+from store_contents import prediction
 
 NOW = datetime(2026, 5, 17, 12, 30, 1, 250)
 
@@ -22,24 +23,6 @@ def submission(study="study-1", reader="anna", model=None, number=None, comment=
     shown = None if model is None else {"name": model, "version": "1"}
     document = {"submission_id": str(submission_id), "study": study, "reader": reader, "model": shown, "comment": comment}
     return Submission.model_validate(document | {"findings": findings or {"hydrocephalus": "present"}})
-
-
-def prediction(study="study-1", probability=0.25):
-    """A prediction that gives each finding the same probability."""
-    finding = {"probability": probability, "logit": 0.0, "bias": 0.0, "operating_point": None, "positive": None, "estimable": False}
-    document = {
-        "study": study,
-        "model": {"name": "demo", "version": "1", "backbone": "b", "adapter": "a", "demo": True, "weights_sha256": "0" * 64},
-        "device": "cpu",
-        "findings": [{"key": key, **finding} for key in finding_keys()],
-        "router_level": "slice",
-        "slices": [],
-        "evidence": [[] for _ in finding_keys()],
-        "frame": {"model_to_ras": [[0.0]], "shape": [1, 1, 1], "spacing_mm": [1, 1, 1]},
-        "quality": {"accepted": True, "warnings": [], "facts": {}},
-        "timing_ms": {},
-    }
-    return Prediction.model_validate(document)
 
 
 def fill(store: StudyStore, studies: int = 30, seed: int = 0) -> None:

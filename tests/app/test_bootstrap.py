@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from headct_molre.serve import environment, find_app
+from headct_molre.serve import environment, find_app, settled
+from headct_molre.server.config import ServerConfig
 
 
 def python(code, **environ):
@@ -17,7 +18,7 @@ def python(code, **environ):
 @pytest.fixture
 def environ(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    return environment(find_app(), tmp_path)
+    return environment(find_app(), settled(ServerConfig(studies=tmp_path)))
 
 
 def test_a_module_that_monai_label_imports_at_start_fails_with_todays_pydicom():

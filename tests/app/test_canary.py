@@ -1,5 +1,6 @@
 """A patient's name in everything that takes text is found neither in the log nor in the answers to others."""
 
+import gzip
 import io
 import json
 import signal
@@ -7,6 +8,8 @@ import time
 import uuid
 
 import httpx
+import nibabel
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -18,6 +21,9 @@ from server_process import Server
 CANARY = "canarius"
 STUDY = f"{CANARY}-1961"
 EVERYBODYS = ("/", "/info/", "/headct/health", "/headct/metrics", "/headct/models", "/headct/findings", "/headct/openapi.json", "/nowhere")
+
+
+VOLUME = gzip.compress(nibabel.Nifti1Image(np.zeros((32, 32, 16), np.int16), np.diag([6.0, 6.0, 8.0, 1.0])).to_bytes())
 
 
 def dicom_file():
@@ -71,7 +77,8 @@ REQUESTS = [
     ("PUT", "/datastore/label", {"params": {"image": STUDY, "tag": CANARY}, "files": {"label": (CANARY, b"{}")}}, 422),
     ("POST", "/headct/submissions", {"json": submission()}, 200),
     ("POST", "/headct/submissions", {"json": submission(findings={CANARY: "present"})}, 422),
-    ("PUT", f"/datastore/image?image={CANARY}-2", {"files": {"file": (f"{CANARY}.nii.gz", b"x")}}, 200),
+    ("PUT", f"/datastore/image?image={CANARY}-2", {"files": {"file": (f"{CANARY}.nii.gz", b"x")}}, 422),
+    ("PUT", f"/datastore/image?image={CANARY}-3", {"files": {"file": (f"{CANARY}.nii.gz", VOLUME)}}, 200),
     ("PUT", "/datastore/image", {"files": {"file": (f"{CANARY}.exe", b"x")}, "data": {"params": f'{{"{CANARY}": 1}}'}}, 422),
     ("PUT", f"/datastore/image/info?image={STUDY}", {"data": {"info": json.dumps({CANARY: CANARY})}}, 200),
     ("GET", f"/datastore/image/info?image={STUDY}", {}, 200),
@@ -80,7 +87,8 @@ REQUESTS = [
     ("GET", f"/datastore/label?label={CANARY}&tag={CANARY}", {}, None),
     ("DELETE", f"/datastore/label?id={STUDY}&tag=final", {}, None),
     ("DELETE", f"/datastore/image?id={STUDY}", {}, None),
-    ("PUT", "/session/", {"files": {"files": (f"{CANARY}.dcm", dicom_file())}}, 200),
+    ("PUT", "/session/", {"files": {"files": (f"{CANARY}.dcm", dicom_file())}}, 422),
+    ("PUT", "/session/", {"files": {"files": (f"{CANARY}.nii.gz", VOLUME)}}, 200),
     ("GET", f"/session/{CANARY}", {}, 404),
     ("GET", f"/headct/studies/{STUDY}/submissions", {}, 200),
     ("GET", f"/headct/studies/{CANARY}", {}, 404),

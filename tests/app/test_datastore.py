@@ -4,7 +4,6 @@ import inspect
 import json
 import os
 import threading
-import uuid
 from pathlib import Path
 
 import nibabel as nib
@@ -14,11 +13,11 @@ from monailabel.interfaces.datastore import Datastore
 
 from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.errors import HeadCTError, InvalidRequest, NotFound, StudyRefused
-from headct_molre.findings import finding_keys
 from headct_molre.imaging.content import content_sha256
-from headct_molre.schema import Prediction, Submission
+from headct_molre.schema import Prediction
 from lib import datastore as datastore_module
 from lib.datastore import HeadCTDatastore
+from store_contents import prediction, submission
 from study_trees import aged, dicom_slices, volume
 
 BAD_IDS = ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".headct", "a\x00", "a\n", "ä", "a" * 129]
@@ -52,36 +51,16 @@ def upload(tmp_path):
 
 
 def reading(study):
-    document = {
-        "submission_id": str(uuid.uuid4()),
-        "study": study,
-        "reader": "anna",
-        "model": None,
-        "findings": {"hydrocephalus": "absent"},
-    }
-    return Submission.model_validate(document)
+    return submission(study=study, hydrocephalus="absent")
 
 
 def predict(datastore, study):
     """Stores a prediction as an inference would."""
-    finding = {"probability": 0.25, "logit": 0.0, "bias": 0.0, "operating_point": None, "positive": None, "estimable": False}
-    document = {
-        "study": study,
-        "model": {"name": "demo", "version": "1", "backbone": "b", "adapter": "a", "demo": True, "weights_sha256": "0" * 64},
-        "device": "cpu",
-        "findings": [{"key": key, **finding} for key in finding_keys()],
-        "router_level": "slice",
-        "slices": [],
-        "evidence": [[] for _ in finding_keys()],
-        "frame": {"model_to_ras": [[0.0]], "shape": [1, 1, 1], "spacing_mm": [1, 1, 1]},
-        "quality": {"accepted": True, "warnings": [], "facts": {}},
-        "timing_ms": {},
-    }
-    prediction = Prediction.model_validate(document)
+    made = prediction(study)
     content = datastore.content(study)
-    datastore._store.predictions.put(content, prediction)
+    datastore._store.predictions.put(content, made)
     datastore._store.studies.set_content(study, content)
-    return prediction
+    return made
 
 
 def test_it_is_the_whole_interface():
@@ -282,11 +261,11 @@ def test_labels_are_the_submissions(datastore, tmp_path):
 
 
 def test_the_original_label_is_the_latest_prediction(datastore):
-    prediction = predict(datastore, "b")
+    made = predict(datastore, "b")
     assert datastore.get_labels_by_image_id("b") == {"original": "b"}
     assert datastore.get_label_by_image_id("b", "final") == ""
-    assert Prediction.model_validate(datastore.get_label("b", "original")) == prediction
-    assert Prediction.model_validate_json(Path(datastore.get_label_uri("b", "original")).read_text()) == prediction
+    assert Prediction.model_validate(datastore.get_label("b", "original")) == made
+    assert Prediction.model_validate_json(Path(datastore.get_label_uri("b", "original")).read_text()) == made
     assert datastore.get_label_info("b", "original")["model"]["name"] == "demo"
     assert datastore.get_labeled_images("original") == ["b"]
     assert datastore.get_unlabeled_images("original") == ["a", "c", "series"]

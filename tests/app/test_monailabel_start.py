@@ -38,7 +38,8 @@ def test_monailabels_own_start_works_and_is_closed_to_other_machines(tmp_path):
             assert http.get("/info/").json()["datastore"]["total"] == 1, (tmp_path / "log.txt").read_text()
             assert http.post("/infer/demo?image=one").status_code == 200
             assert (studies / ".headct" / "store.sqlite").is_file()
-            assert (studies / ".headct" / "sessions").is_dir() or http.put("/session/", files={"files": ("a.nii", b"x")}).is_success
+            assert http.put("/session/", files={"files": ("a.nii.gz", (studies / "one.nii.gz").read_bytes())}).is_success
+            assert (studies / ".headct" / "sessions").is_dir()
         # It listens on every address, since nobody told it not to.
         own_address = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
         for address in own_address[:1]:

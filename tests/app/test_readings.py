@@ -208,7 +208,7 @@ def test_bad_requests_are_refused_and_change_nothing(http, method, url, body, st
     before = http.get(f"/headct/studies/{FIRST}/history").json()
     answer = http.request(method, url, **body)
     assert answer.status_code == status, answer.text
-    assert {"code", "message"} <= set(answer.json()) <= {"code", "message", "field"}
+    assert {"code", "message"} <= set(answer.json()) <= {"code", "message", "field", "request_id"}
     assert code is None or answer.json()["code"] == code
     assert http.get(f"/headct/studies/{FIRST}/history").json() == before
 

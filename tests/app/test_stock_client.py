@@ -1,9 +1,12 @@
 """MONAI Label's own Python client, unchanged, against the real server."""
 
+import gzip
 import json
 import shutil
 import uuid
 
+import nibabel
+import numpy as np
 import pytest
 from monailabel.client.client import MONAILabelClient, MONAILabelClientException
 
@@ -96,9 +99,11 @@ def test_an_image_is_uploaded_and_downloaded(client, server, volume):
     assert "study_exists" in refused.value.msg
 
 
-def test_a_segmentation_is_no_label_here(client, volume):
+def test_a_segmentation_is_no_label_here(client, tmp_path):
+    mask = tmp_path / "mask.nii.gz"
+    mask.write_bytes(gzip.compress(nibabel.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)).to_bytes()))
     with pytest.raises(MONAILabelClientException) as refused:
-        client.save_label(STUDY, str(volume))
+        client.save_label(STUDY, str(mask))
     assert "invalid_" in refused.value.msg
 
 

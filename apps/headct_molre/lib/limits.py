@@ -22,6 +22,9 @@ GRACE_S = 30.0
 BYTES_PER_S = 10_000  # slower than that, after the grace, is no network but an attack
 _ALWAYS = ("/headct/health", "/headct/metrics")  # answered when the server is busy, since then they are asked for
 
+# The last path is the one that MONAI Label's own client uses.
+_UPLOADS = (("PUT", "/session/"), ("PUT", "/datastore/image"), ("PUT", "/datastore/"))
+
 
 class Limits:
     """Refuses with 413 `body_too_large`, 408 `slow_body`, 507 `disk_full` and 503 `too_busy`."""
@@ -58,7 +61,7 @@ class Limits:
 
 def is_upload(method: str, path: str) -> bool:
     """Whether a request may bring the images of a study."""
-    return (method, path) in (("PUT", "/session/"), ("PUT", "/datastore/image")) or (method == "POST" and path.startswith("/infer/"))
+    return (method, path) in _UPLOADS or (method == "POST" and path.startswith("/infer/"))
 
 
 def check_space(folder: Path, coming: int, reserve: int) -> None:

@@ -26,12 +26,12 @@ MIGRATION, REGISTRATION, OFFERS = 7_500_301, 7_500_302, 7_500_303
 class Database:
     """An engine and its two kinds of transactions; safe to share between threads, and several processes may open one store."""
 
-    def __init__(self, url: str, lock_wait_s: float = LOCK_WAIT_S) -> None:
-        """Connects when it is first needed. Raises InvalidRequest `invalid_store_url`."""
+    def __init__(self, url: str, lock_wait_s: float = LOCK_WAIT_S, must_exist: bool = False) -> None:
+        """Connects when it is first needed; with `must_exist` it makes no new SQLite file. Raises InvalidRequest `invalid_store_url`."""
         self.url = parsed_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._file = Path(self.url.database or "") if self.is_sqlite else None
-        self._was_open = False
+        self._must_exist = must_exist
         self._turn = threading.Lock()
         self._lock_wait_s = lock_wait_s
         self.engine = self._sqlite_engine(lock_wait_s) if self.is_sqlite else self._postgres_engine(lock_wait_s)
@@ -94,7 +94,7 @@ class Database:
 
         @event.listens_for(engine, "do_connect")
         def _before(*_: Any) -> None:
-            if self._was_open:
+            if self._must_exist:
                 file_identity(file)  # SQLite would make an empty file in place of one that is gone
             else:
                 folder_made(file.parent)
@@ -105,7 +105,7 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             record.info["file"] = file_identity(file)
-            self._was_open = True
+            self._must_exist = True
 
         return engine
 

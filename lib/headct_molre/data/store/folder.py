@@ -7,14 +7,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ...errors import InvalidRequest
-from .database import REGISTRATION, Database, alone, inserting
-from .studies import StudyImages, new_study_row
+from .database import REGISTRATION, Database, alone
+from .studies import StudyImages, new_study_row, upsert_studies
 from .tables import STUDIES
 
 _BATCH = 200  # studies of one transaction; one with many would hold up submissions
+_NOTED = ("path", "format", "fingerprint", "present")
 
 
 class FolderImages(NamedTuple):
@@ -103,7 +103,7 @@ class FolderRegistry:
             if known is not None and known.present:
                 raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
             place()
-            connection.execute(self._upsert(connection), [self._row(study, images)])
+            upsert_studies(connection, [self._row(study, images)], _NOTED)
 
     def _add(self, connection: Connection, part: list[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
         at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images, _ in part]))
@@ -127,14 +127,9 @@ class FolderRegistry:
             known[study] = images.path
             added.append(StudyImages(study, images.path, images.format))
         if new:
-            connection.execute(self._upsert(connection), new)
+            # A reader may submit on a study in the moment in which its images are registered, and so make its row.
+            upsert_studies(connection, new, _NOTED)
         return added
-
-    def _upsert(self, connection: Connection) -> sqlite.Insert | postgresql.Insert:
-        """A reader may submit on a study in the moment in which its images are registered, and so make its row."""
-        statement = inserting(connection, STUDIES)
-        noted = {name: statement.excluded[name] for name in ("path", "format", "fingerprint", "present")}
-        return statement.on_conflict_do_update(index_elements=["study"], set_=noted)
 
     def _row(self, study: str, images: FolderImages) -> dict[str, Any]:
         return {**new_study_row(study, self._readers_required), **_columns(images)}

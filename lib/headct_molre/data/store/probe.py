@@ -24,4 +24,4 @@ def check_store(url: URL) -> None:
 
 @lru_cache(1)
 def _database(url: str) -> Database:
-    return Database(url, LOCK_WAIT_S)
+    return Database(url, LOCK_WAIT_S, must_exist=True)

@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from headct_molre.data.store import StudyImages, StudyStore, sqlite_url
 from headct_molre.data.store.faults import StoreUnavailable
+from headct_molre.data.store.probe import check_store
 from headct_molre.errors import HeadCTError
 from small_disk import NoDisk, SmallDisk
 from store_contents import assert_consistent, prediction, sql, submission
@@ -217,6 +218,7 @@ def test_a_store_whose_file_was_removed_acknowledges_nothing(url, opened):
     os.rename(folder, folder + ".moved")
     assert refused(store.submissions.add, lost) == "store_missing"
     assert refused(store.submissions.counts) == "store_missing"
+    assert refused(check_store, store.database.url) == "store_missing"  # and nobody makes an empty one in its place
     assert not os.path.exists(folder)
     os.rename(folder + ".moved", folder)
     assert_recovered(store, url, [sent], [lost])
