@@ -28,6 +28,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from headct_molre import __version__
+from headct_molre.server.collection import leave_out_what_is_loaded
 from headct_molre.server.config import ServerConfig
 from headct_molre.server.pseudonym import keep_key
 from lib.access import Access
@@ -71,6 +72,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
             watch_queue(lambda: running.queue.length)
             await run_in_threadpool(running.batch.begin)
             stop = GracefulStop(running.queue, running.batch, config.stop_s)
+            leave_out_what_is_loaded()
             HEALTH.phase = "running"
             event(logger, logging.INFO, "ready", version=__version__, models=",".join(headct_app().infer_tasks()))
             with stop.on_signals():

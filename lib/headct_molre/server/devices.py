@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 
 from ..errors import HeadCTError
+from .collection import collect_everything
 
 NICENESS = 5  # of what nobody waits for
 
@@ -56,7 +56,7 @@ def freed_when_out_of_memory(device: str, free: Callable[[], None]) -> Iterator[
 
 def release(device: str) -> None:
     """Gives memory that nothing refers to any more back to the device."""
-    gc.collect()
+    collect_everything()
     if device.startswith("cuda"):
         import torch
 

@@ -7,6 +7,7 @@ import threading
 from ..data.prepared_cache import PreparedCache
 from ..models.checkpoint import load_card
 from ..predict import Predictor
+from .collection import leave_out_what_is_loaded
 
 
 class LoadedModels:
@@ -25,6 +26,7 @@ class LoadedModels:
             # The whole card, with weights_sha256: in development, a version may be built anew under its name.
             if predictor is None or predictor.card != card:
                 predictor = self._predictors[model, device] = Predictor(model, device, prepared=self._prepared)
+                leave_out_what_is_loaded()
             return predictor
 
     def free(self, device: str) -> None:
