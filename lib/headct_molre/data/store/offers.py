@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, func
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
 
 SKIPPED, REOPENED, REQUIRED = "skipped", "reopened", "readers_required"  # kinds of reading events
-_FIRST = 100  # of a list of candidates
+_FIRST = (100, 1000)  # of a list of candidates: how many are looked up before all that are eligible are listed
 
 
 def wanted_from(reader: str) -> ColumnElement[bool]:
@@ -73,15 +73,17 @@ def first_by_id(connection: Connection, eligible: ColumnElement[bool]) -> str | 
 def first_of(connection: Connection, eligible: ColumnElement[bool], candidates: Sequence[str]) -> str | None:
     """The first of the candidates that is eligible."""
     query = select(STUDIES.c.study).where(eligible)
-    # Usually one of the first few is; else all that are eligible are listed once.
-    found = set(connection.execute(query.where(STUDIES.c.study.in_(candidates[:_FIRST]))).scalars())
-    if not found and len(candidates) > _FIRST:
-        found = set(connection.execute(query).scalars())
-    for study in candidates:
-        if study in found:
-            locked = connection.execute(query.where(STUDIES.c.study == study).with_for_update(of=STUDIES)).scalar()
-            if locked is not None:
-                return study
+    begin = 0
+    for end in (*_FIRST, len(candidates)):
+        part = candidates[begin:end]
+        among = query if end > _FIRST[-1] else query.where(STUDIES.c.study.in_(part))
+        found = set(connection.execute(among).scalars()) if part else set()
+        for study in part:
+            if study in found:
+                locked = connection.execute(query.where(STUDIES.c.study == study).with_for_update(of=STUDIES)).scalar()
+                if locked is not None:
+                    return study
+        begin = max(begin, end)
     return None
 
 
