@@ -125,6 +125,8 @@ def read_card(folder: Path) -> ModelCard:
     """The card of the version in a folder, whose files are all there. Raises ModelUnavailable where they are not."""
     try:
         card = ModelCard.model_validate_json((folder / CARD).read_bytes())
+    except FileNotFoundError:
+        raise ModelUnavailable("damaged_model", f"{folder / CARD} is missing. Restore the version.") from None
     except ValidationError as error:
         raise ModelUnavailable("damaged_model", f"The card {folder / CARD} is not valid: {error.errors()[0]['msg']}.") from None
     if not (folder / WEIGHTS).is_file():

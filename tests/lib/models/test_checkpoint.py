@@ -120,3 +120,10 @@ def test_a_backbone_of_two_sizes_needs_the_size_in_the_card(tmp_path, monkeypatc
 def test_unknown_model_lists_the_known_ones():
     with pytest.raises(NotFound, match="dinov3_base"):
         checkpoint.load_card("dinov5")
+
+
+def test_a_version_without_its_card_is_damaged(tmp_path):
+    with pytest.raises(ModelUnavailable) as refused:
+        checkpoint.read_card(tmp_path)
+    assert refused.value.code == "damaged_model"
+    assert "model.json is missing" in refused.value.message
