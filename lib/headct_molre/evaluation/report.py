@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from ..output import write_whole
 from . import report_tables as tables
 from .evaluate import Report, evaluate_cohort
 from .plots import as_svg, dumbbell, forest, histogram, prevalence_scatter, radar, reliability_diagrams
@@ -22,9 +22,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / JSON_FILE, folder / HTML_FILE
     for path, text in zip(paths, (report.to_json(), report_page(report)), strict=True):
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, text.encode())
     return paths
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import ModelUnavailable
+from ..output import flush, replacing
 
 ALIASES, LOCK = "aliases.json", ".lock"
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -44,13 +44,9 @@ def read_aliases(folder: Path) -> Aliases:
 
 def write_aliases(folder: Path, aliases: Aliases) -> None:
     """Replace the aliases, whole or not at all, also where the power fails; the caller holds `locked`."""
-    path = folder / ALIASES
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(aliases), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with replacing(folder / ALIASES) as partial:
+        partial.write_text(json.dumps(asdict(aliases), indent=2) + "\n", encoding="utf-8")
+        flush(partial)
 
 
 def set_alias(folder: Path, alias: str, version: str | None) -> None:

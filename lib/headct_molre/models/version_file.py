@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from .. import __version__
 from ..errors import InvalidRequest, ModelUnavailable, NotFound
 from ..hashing import file_sha256
+from ..output import replacing
 from ..schema import Contract, ModelCard, Name
 from .backbones import backbone_names
 from .checkpoint import CARD, WEIGHTS, version_folder
@@ -66,16 +67,11 @@ def export_version(model: str, version: str, path: Path) -> VersionManifest:
     if entries[WEIGHTS].sha256 != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {version} differ from their recorded hash. Restore them.")
     manifest = VersionManifest(name=model, version=version, software=f"headct-molre {__version__}", files=entries)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), manifest.model_dump_json(by_alias=True, indent=1))
-            for name, source in sources.items():
-                with source.open("rb") as file, archive.open(zipfile.ZipInfo(name, TIME), "w", force_zip64=True) as target:
-                    shutil.copyfileobj(file, target, PIECE)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), manifest.model_dump_json(by_alias=True, indent=1))
+        for name, source in sources.items():
+            with source.open("rb") as file, archive.open(zipfile.ZipInfo(name, TIME), "w", force_zip64=True) as target:
+                shutil.copyfileobj(file, target, PIECE)
     return manifest
 
 

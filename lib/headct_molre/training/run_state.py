@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import ModelUnavailable
+from ..output import flush, replacing
 
 
 @dataclass
@@ -58,11 +58,9 @@ class RunState:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
         flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        save_file(flat, partial, metadata={"progress": json.dumps(asdict(self.progress))})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            save_file(flat, partial, metadata={"progress": json.dumps(asdict(self.progress))})
+            flush(partial)
 
     def load(self, path: Path) -> None:
         """Continue from a file. Raises ModelUnavailable where it does not belong to these parameters."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidRequest, NotFound
+from ...output import replacing
 from ...predict import study_id
 from .cohort import Cohort, CohortStudy
 from .columns import STUDY_COLUMNS
@@ -65,12 +65,8 @@ def write_manifest(cohort: Cohort, path: Path) -> None:
     if not problems.total:
         _compare(located, back, problems)
     problems.raise_if_any(path.name)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         writer(table, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ...errors import HeadCTError, InvalidRequest
 from ...hashing import file_sha256
 from ...imaging.formats import FORMATS, STUDY_SUFFIXES
+from ...output import replacing
 from ..store import StudyImages, StudyStore
 from .monai_label_folder import FolderImage
 
@@ -83,8 +84,7 @@ class Images:
 
 def _copy(source: Path, target: Path) -> None:
     """A copy that appears whole, after it was read back from its file and compared."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with replacing(target) as partial:
         digest = hashlib.sha256()
         with source.open("rb") as original, partial.open("wb") as copy:
             while piece := original.read(PIECE_BYTES):
@@ -95,6 +95,3 @@ def _copy(source: Path, target: Path) -> None:
         if file_sha256(partial) != digest.hexdigest():
             message = f"The copy of {source.name} differs from the original. Check the disk, and import again."
             raise HeadCTError("copy_differs", message, status=500)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)

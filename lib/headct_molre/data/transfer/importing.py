@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from ...errors import InvalidRequest
+from ...readers import MAX_NAME
 from ...schema import State, Submission
 from ..cohort.csv_records import UNREADABLE
 from ..cohort.problems import InvalidManifest, Problems, count
@@ -23,7 +24,6 @@ from ..store.tables import STUDIES, SUBMISSIONS
 # The name space of imported submissions: the same content has the same id wherever and whenever it is imported.
 _IMPORTED = uuid.UUID("6f4c63d3-1f0b-5b0a-9a35-0b6b7a0d7d51")
 LOOKED_UP = 500
-LONGEST_READER = 128
 
 # Gives the submissions of a source, with what their readers saw where the source says so; each call begins anew.
 Arrivals = Callable[[], Iterable[tuple[Submission, Shown]]]
@@ -97,8 +97,8 @@ def why_no_reader(name: str) -> str | None:
     """Why this is no reader's name, None where it is one."""
     if not name.strip():
         return "is empty; name the reader here or with --reader"
-    if len(name) > LONGEST_READER or not name.isprintable():
-        return f"is no reader's name; use 1 to {LONGEST_READER} printable characters"
+    if len(name) > MAX_NAME or not name.isprintable():
+        return f"is no reader's name; use 1 to {MAX_NAME} printable characters"
     return None
 
 
