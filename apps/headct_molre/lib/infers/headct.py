@@ -112,7 +112,6 @@ class HeadCT(InferTask):
 
         Raises QueueRefused, ModelUnavailable.
         """
-
         context = contextvars.copy_context()  # with the id of the request, for the log
 
         def work(device: str, boundary: Callable[[], None]) -> Prediction:

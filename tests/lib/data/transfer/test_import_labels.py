@@ -15,13 +15,6 @@ from stored import fill, prediction, submission
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = StudyStore(sqlite_url(tmp_path / "store.sqlite"))
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def csv_file(tmp_path):
     def write(*lines, name="labels.csv"):
         path = tmp_path / name

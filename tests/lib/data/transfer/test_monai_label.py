@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.data.transfer import import_monai_label
 from headct_molre.data.transfer.monai_label_folder import FolderLabel
 from headct_molre.data.transfer.monai_label_label import submission_of
@@ -13,13 +12,6 @@ from headct_molre.errors import HeadCTError
 from stored import submission
 
 local = pytest.importorskip("monailabel.datastore.local", reason="MONAI Label is not installed")
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = StudyStore(sqlite_url(tmp_path / "store.sqlite"))
-    yield store
-    store.close()
 
 
 @pytest.fixture
