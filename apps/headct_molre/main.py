@@ -58,7 +58,8 @@ class HeadCTApp(MONAILabelApp):
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
         self.queue = InferenceQueue(inference_devices(), server_config().waiting_inferences)
         self.batch = BatchInference(self, prepared)
-        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content)
+        features = self.datastore().private_folder("features")
+        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content, features)
         infers = {}
         for name in names:
             if name not in found:
