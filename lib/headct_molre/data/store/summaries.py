@@ -68,12 +68,12 @@ class Summaries:
             return bool(connection.execute(query).scalar_one())
 
 
-def summarise(connection: Connection, content_sha256: str, prediction: Prediction, features: np.ndarray | None) -> None:
-    """Writes the summary of a prediction, unless there is one that says as much; inside the caller's transaction."""
+def summarise(connection: Connection, content_sha256: str, prediction: Prediction, features: np.ndarray | None, *, anew: bool) -> None:
+    """Writes the summary of a prediction inside the caller's transaction; unless `anew`, only where it adds features or is the first."""
     alone(connection, SUMMARISING)  # so that none appears after one with a higher sequence was seen
     here = _here(content_sha256, prediction.model)
     known = connection.execute(select(SUMMARIES.c.features).where(*here)).first()
-    if known is not None and (features is None or known.features is not None):
+    if known is not None and not anew and (features is None or known.features is not None):
         return
     values = {
         "sequence": (connection.execute(select(func.max(SUMMARIES.c.sequence))).scalar() or 0) + 1,
