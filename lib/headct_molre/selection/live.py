@@ -24,6 +24,11 @@ class LivePool:
     def __contains__(self, name: str) -> bool:
         return name in self._rows
 
+    @property
+    def any_features(self) -> bool:
+        """Whether any study has features."""
+        return bool(self._arrays[2][: len(self.names)].any())
+
     def put(self, names: Sequence[str], probabilities: np.ndarray, features: np.ndarray, featured: np.ndarray) -> None:
         """Adds studies, or changes those that are here. Features of another dimension than those here count as none."""
         if features.shape[1] != self._arrays[1].shape[1]:

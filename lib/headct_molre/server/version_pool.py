@@ -89,10 +89,11 @@ class VersionPool:
             nothing = np.zeros((len(names), len(finding_keys())), np.float32)
             chosen = ranked(strategy, Pool(nothing, self._estimable, self._calls.positives, votes=votes), count, rng)
         else:
-            probabilities, features = self._pool.visible(hidden, strategy in WITH_FEATURES)
+            # Where nothing has features, the strategy itself says that it needs them.
+            probabilities, features = self._pool.visible(hidden, strategy in WITH_FEATURES and self._pool.any_features)
             names = self._pool.names
             head = self._head if strategy == "bald" else None
-            kept = features if features.shape[1] else None
+            kept = features if self._pool.any_features else None
             chosen = ranked(strategy, Pool(probabilities, self._estimable, self._calls.positives, kept, head), count, rng)
         return {names[one.row]: one.why.sentence for one in chosen}
 

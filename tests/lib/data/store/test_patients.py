@@ -62,12 +62,13 @@ def test_images_that_name_no_patient_do_not_take_a_known_one_away(store):
     assert store.studies.patients() == known
 
 
-@pytest.mark.parametrize("patient", ["", " ", 5, None, "a" * 257])
-def test_a_patient_that_is_none_is_refused_without_being_repeated(store, patient):
+def test_a_patient_that_is_none_is_refused_without_being_repeated(store):
     register(store, 1)
-    with pytest.raises(InvalidRequest) as refused:
-        store.studies.update_info("study-1", {"patient": patient})
-    assert refused.value.code == "invalid_patient"
+    for patient in ("", " ", 5, None, NUMBER * 99):
+        with pytest.raises(InvalidRequest) as refused:
+            store.studies.update_info("study-1", {"patient": patient})
+        assert refused.value.code == "invalid_patient"
+        assert NUMBER not in refused.value.message
 
 
 def test_two_servers_of_a_store_give_a_patient_one_key_and_other_stores_give_another(store_url, tmp_path):
