@@ -102,14 +102,14 @@ def test_a_reader_whose_calls_are_random_is_named(tmp_path, home):
     def readers(row, truth):
         if row % 3:
             return true_reader(row, truth)
-        return "reader-0", np.where(np.isnan(truth), np.nan, rng.permutation(truth))
+        return "reader-0", np.where(np.isnan(truth), np.nan, (rng.random(75) < 0.25).astype(float))
 
     result = tuned(shifted_site(tmp_path / "site", ENOUGH, readers))
     assert result.outcome in ("hold", "reject")
     report = json.loads((gate_folder("demo", result.version) / "gate.json").read_bytes())
     said = {reason["code"]: reason["sentence"] for reason in report["reasons"]}
     assert "reader-0" in said["reader_unlike_others"]
-    assert "reader-1" not in said["reader_unlike_others"].split("unlike")[0].replace("reader-0", "")
+    assert "reader-1" not in said["reader_unlike_others"]
     nothing_happened(home)
 
 
