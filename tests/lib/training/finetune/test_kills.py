@@ -54,6 +54,7 @@ def check_nothing_half(monkeypatch, home: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kills", [50])
 def test_killed_at_random_moments_a_fine_tune_gives_the_same_version(site, tmp_path, monkeypatch, kills):
     task = site.task(LONG)
