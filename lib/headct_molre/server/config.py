@@ -82,7 +82,9 @@ class ServerConfig(Contract):
     concurrent_requests: Count = Field(256, description="requests that are worked on or wait at one time; more answer 503")
     upload_mb: Count = Field(2000, description="largest upload in MB")
     free_disk_mb: Annotated[int, Field(ge=0)] = Field(1000, description="free space below which health is degraded and uploads answer 507")
-    promotion: Literal["automatic", "person"] = Field("person", description="who promotes what the gate says to promote: automatic, or a person")
+    promotion: Literal["automatic", "person"] = Field(
+        "person", description="who promotes what the gate says to promote: automatic, or a person"
+    )
     gate: dict[str, FiniteFloat | int | bool] = Field(
         {}, description="rules of the gate that are to differ from those in docs/promotion.md, as a table (JSON outside of TOML)"
     )

@@ -4,6 +4,7 @@ from typing import Literal
 
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError
+from headct_molre.models.checkpoint import load_card
 from headct_molre.schema import Contract
 from headct_molre.training.finetune import FineTuneConfig
 
@@ -25,8 +26,44 @@ class TrainingSummary(Contract):
     minimum_corrections: int
     decision: Literal["automatic", "person"]
     running: str | None
-    modes: list[Literal["quick", "full"]] = ["quick", "full"]
+    modes: tuple[Literal["quick", "full"], ...] = ("quick", "full")
+
+
+def summarise(store: StudyStore, model: str, config: FineTuneConfig, decision: Literal["automatic", "person"]) -> TrainingSummary:
+    """The summary of a model. Raises StoreUnavailable."""
+    running = store.jobs.list(1, kind="train", states=["running", "queued"], model=model)
+    corrections = len(store.submissions.counts())
+    reason: str | None = None
+    try:
+        load_card(model)
+        _check_count(corrections, 0, corrections, config.minimum_corrections)
+    except HeadCTError as error:
+        reason = error.message
+    return TrainingSummary(
+        ready=reason is None,
+        reason=reason,
+        corrections=corrections,
+        trainable=corrections,
+        held_out=0,
+        random_share=0.0,
+        new_since_champion=corrections,
+        minimum_corrections=config.minimum_corrections,
+        decision=decision,
+        running=running[0].job_id if running else None,
+    )
 
 
 def check_ready(store: StudyStore, model: str, config: FineTuneConfig) -> None:
     """Raises HeadCTError `too_few_corrections` (409) with the counts, ModelUnavailable."""
+    load_card(model)
+    corrections = len(store.submissions.counts())
+    _check_count(corrections, 0, corrections, config.minimum_corrections)
+
+
+def _check_count(trainable: int, held_out: int, corrections: int, minimum: int) -> None:
+    if trainable < minimum:
+        message = (
+            f"There are {corrections} corrected studies: {trainable} to learn from, of at least {minimum}, and {held_out} that are held "
+            "out for the gate. Read more studies, then train."
+        )
+        raise HeadCTError("too_few_corrections", message, status=409)

@@ -28,7 +28,7 @@ from headct_molre.training.gate.policy import GatePolicy
 from lib.learning.job_folder import JobFolder
 from lib.learning.limits import memory_limit, thread_limit
 from lib.learning.promotion import promoted
-from lib.learning.readiness import check_ready
+from lib.learning.readiness import TrainingSummary, check_ready, summarise
 from lib.metrics import TRAINING_MEMORY, training_ended
 
 logger = logging.getLogger("headct_molre.training")
@@ -84,6 +84,11 @@ class TrainingJobs:
         job = self._jobs.cancel(job_id)
         self._look.set()
         return job
+
+    def summary(self, model: str) -> TrainingSummary:
+        """What a training would learn from now. Raises NotFound."""
+        self._app.infer_task(model)
+        return summarise(self._store, model, FineTuneConfig(), self._config.promotion)
 
     def ended(self, job_id: str) -> Future[None]:
         """Done when this process has done with the job."""
@@ -193,7 +198,7 @@ class _Run:
         end_outlived(self._folder.mark)
         limit = memory_limit(self._training._config)
         threads = str(thread_limit(self._training._config))
-        environ = {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        environ = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
         worker = WorkerProcess(
             self._training._module, [str(self._folder.path)], log=self._folder.log, mark=self._folder.mark, environ=environ
         )

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from headct_molre.errors import HeadCTError, NotFound
-from headct_molre.evaluation.report import shared_script
+from headct_molre.evaluation.report import page_script
 from headct_molre.models.history import Event
 from headct_molre.models.version_diff import VersionDiff
 from headct_molre.models.versions import (
@@ -32,6 +33,9 @@ from lib.principal import principal_of, reader_of, whose_turn
 router = APIRouter(prefix="/headct/models/{model}", tags=["Head CT"])
 
 
+Text = Annotated[str, Field(max_length=2000)]
+
+
 class Promotion(Contract):
     """Which version is to be served, the candidate where none is named; `against` is the champion that the caller saw.
 
@@ -39,7 +43,7 @@ class Promotion(Contract):
     """
 
     version: str | None = None
-    reason: str = ""
+    reason: Text = ""
     against: str | None = None
     reader: str = ""
 
@@ -47,7 +51,7 @@ class Promotion(Contract):
 class Rollback(Contract):
     """Why the version before is to be served again, and where the server has no authentication, who says so."""
 
-    reason: str = ""
+    reason: Text = ""
     reader: str = ""
 
 
@@ -124,7 +128,7 @@ def _report(model: str, version: str, name: str) -> Path:
 
 def _policy() -> str:
     """Whatever a report that came with an imported version holds: only the script that we ship runs, and nothing is fetched or sent."""
-    own = base64.b64encode(hashlib.sha256(shared_script().encode()).digest()).decode()
+    own = base64.b64encode(hashlib.sha256(page_script().encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{own}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; sandbox allow-scripts"
