@@ -122,7 +122,11 @@ class ServerConfig(Contract):
         if rules:
             from ..training.gate.policy import GatePolicy  # loads numerical libraries, which `headct-molre --help` need not wait for
 
-            GatePolicy.model_validate(rules)
+            try:
+                GatePolicy.model_validate(rules)
+            except ValidationError as error:
+                problem = error.errors(include_input=False)[0]
+                raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
         return rules
 
     @field_validator("label_rule")

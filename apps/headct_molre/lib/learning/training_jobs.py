@@ -20,7 +20,7 @@ from headct_molre.data.store import Job, JobConflict
 from headct_molre.data.store.faults import StoreUnavailable
 from headct_molre.errors import HeadCTError
 from headct_molre.server.config import ServerConfig
-from headct_molre.server.process import process_name
+from headct_molre.server.process import is_gone, process_name
 from headct_molre.server.worker_process import TERM_S, WorkerProcess, end_outlived
 from headct_molre.training.finetune import FineTuneConfig, FineTuneTask
 from headct_molre.training.finetune.job_files import REFUSED, TERMINATED
@@ -125,9 +125,10 @@ class TrainingJobs:
 
     def _take_over(self) -> None:
         """Of the jobs that were interrupted: ends what still runs, closes those that had ended, and takes up those that never began."""
+        self._jobs.interrupt_orphans(is_gone)
         for job in reversed(self._jobs.list(500, kind=KIND, states=["interrupted"])):
             folder = self.folder(job.job_id)
-            if end_outlived(folder.mark):
+            if end_outlived(folder.mark, TERM_S):
                 logger.warning("the process of training job %s had outlived its server and was ended", job.job_id)
             if folder.result() is not None or folder.error() is not None or job.started_at is None:
                 with suppress(JobConflict):
@@ -195,7 +196,7 @@ class _Run:
         """The process from start to end. Raises _Halted, and HeadCTError where it failed."""
         if not self._folder.has_task():
             raise HeadCTError("task_missing", "The server was stopped while this job was being made. Start a new one.")
-        end_outlived(self._folder.mark)
+        end_outlived(self._folder.mark, TERM_S)
         limit = memory_limit(self._training._config)
         threads = str(thread_limit(self._training._config))
         environ = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
