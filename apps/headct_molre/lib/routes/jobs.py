@@ -54,7 +54,7 @@ async def batch_infer(
     if "images" not in wanted.model_fields_set:
         wanted = wanted.model_copy(update={"images": images})
     app = headct_app()
-    app.infermonailabel_task(model)
+    app.infer_task(model)
     created = await run_in_threadpool(app.batch.create, model, wanted, whose_turn(request))
     if run_sync:
         await asyncio.shield(asyncio.wrap_future(app.batch.ended(created.job_id)))

@@ -94,10 +94,11 @@ def diff(model: str, before: str, after: str) -> VersionDiff:
 
 
 @router.post("/promote", summary="Serve a version")
-def promote_version(request: Request, model: str, asked: Promotion) -> Event:
+def promote_version(request: Request, model: str, asked: Promotion | None = None) -> Event:
     """From the next request on; the present one can be had back by a rollback. 409 `champion_changed`, 422 `reason_needed`."""
     headct_app().infer_task(model)
-    event = promote(model, _who(request, asked.reader), asked.version, asked.reason, asked.against)
+    wanted = asked or Promotion()
+    event = promote(model, _who(request, wanted.reader), wanted.version, wanted.reason, wanted.against)
     VERSION_CHANGES.labels(model, event.action).inc()
     return event
 
