@@ -63,8 +63,9 @@ class TrainingJobs:
         Raises JobConflict `busy` (429) when one runs, HeadCTError `too_few_corrections` (409), ModelUnavailable, NotFound.
         """
         self._app.infer_task(model)
-        if "threads" not in config.model_fields_set:
-            config = config.model_copy(update={"threads": thread_limit(self._config)})
+        limit = thread_limit(self._config)
+        threads = min(config.threads, limit) if "threads" in config.model_fields_set else limit
+        config = config.model_copy(update={"threads": threads})
         check_ready(self._store, model, config)
         until = self._store.submissions.last_sequence()
         request = config.model_dump(mode="json", exclude_defaults=True)
