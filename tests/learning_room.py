@@ -13,7 +13,7 @@ from headct_molre.server.config import ServerConfig
 from headct_molre.training.finetune import FineTuneConfig
 from lib.datastore import HeadCTDatastore
 from lib.learning.training_jobs import TrainingJobs
-from reading_room import reading, register
+from reading_room import FINDING, reading, register
 
 MODEL = "demo"
 FEW = FineTuneConfig(minimum_corrections=1)
@@ -35,8 +35,8 @@ class LearningRoom:
 
     def read(self, count: int = 3) -> None:
         """Has studies read, so that there is something to learn from."""
-        for study in register(self.store, count):
-            self.store.submissions.add(reading(study, "anna"))
+        for number, study in enumerate(register(self.store, count)):
+            self.store.submissions.add(reading(study, "anna", **{FINDING: ("present", "absent")[number % 2]}))
 
     def behave(self, how: str) -> None:
         """Of the stand-in, from its next start on."""

@@ -17,7 +17,7 @@ GATE = "gate"  # who promotes where no person does
 def promoted(job: Job, result: FineTuneResult, decision: Literal["automatic", "person"]) -> dict[str, Any]:
     """{promoted, next}: promotes where the gate says so and the operator left it to the gate; else says in a sentence what is next."""
     if result.outcome == "reject":
-        return {"promoted": False, "next": f"{result.parent} goes on serving; {result.version} was rejected."}
+        return {"promoted": False, "next": f"{result.version} was rejected; the version that serves goes on serving."}
     if not (result.promotes_by_itself and decision == "automatic"):
         asked = "the gate holds it, and" if result.outcome == "hold" else "the gate says promote;"
         return {"promoted": False, "next": f"{result.version} is the candidate: {asked} a person with the trainer role decides."}

@@ -19,6 +19,7 @@ from typing import Any
 from headct_molre.data.store import Job, JobConflict
 from headct_molre.data.store.faults import StoreUnavailable
 from headct_molre.errors import HeadCTError
+from headct_molre.models.checkpoint import load_card
 from headct_molre.server.config import ServerConfig
 from headct_molre.server.process import is_gone, process_name
 from headct_molre.server.worker_process import TERM_S, WorkerProcess, end_outlived
@@ -28,7 +29,7 @@ from headct_molre.training.gate.policy import GatePolicy
 from lib.learning.job_folder import JobFolder
 from lib.learning.limits import memory_limit, thread_limit
 from lib.learning.promotion import promoted
-from lib.learning.readiness import TrainingSummary, check_ready, summarise
+from lib.learning.readiness import TrainingSummary, readiness, summarise
 from lib.metrics import TRAINING_MEMORY, training_ended
 
 logger = logging.getLogger("headct_molre.training")
@@ -60,17 +61,19 @@ class TrainingJobs:
     def create(self, model: str, config: FineTuneConfig, owner: str, enqueue: bool = False) -> Job:
         """A new job on all corrections that there are now; with `enqueue` it may wait for another one.
 
-        Raises JobConflict `busy` (429) when one runs, HeadCTError `too_few_corrections` (409), ModelUnavailable, NotFound.
+        Raises JobConflict `busy` (429) when one runs, HeadCTError `too_few_corrections` or `one_class_only` (409), ModelUnavailable,
+        NotFound.
         """
         self._app.infer_task(model)
         limit = thread_limit(self._config)
         threads = min(config.threads, limit) if "threads" in config.model_fields_set else limit
         config = config.model_copy(update={"threads": threads})
-        check_ready(self._store, model, config)
-        until = self._store.submissions.last_sequence()
+        load_card(model)
+        found = readiness(self._store, config, self._config.label_rule)
+        found.check(config)
         request = config.model_dump(mode="json", exclude_defaults=True)
         job = self._jobs.create(KIND, request, owner=owner, model=model, process=self._process, alone=not enqueue)
-        self.folder(job.job_id).write_task(self._task(job, until))
+        self.folder(job.job_id).write_task(self._task(job, found.until))
         self._put(job.job_id)
         return job
 
@@ -89,7 +92,7 @@ class TrainingJobs:
     def summary(self, model: str) -> TrainingSummary:
         """What a training would learn from now. Raises NotFound."""
         self._app.infer_task(model)
-        return summarise(self._store, model, FineTuneConfig(), self._config.promotion)
+        return summarise(self._store, model, FineTuneConfig(), self._config.label_rule, self._config.promotion)
 
     def ended(self, job_id: str) -> Future[None]:
         """Done when this process has done with the job."""

@@ -37,7 +37,7 @@ class FineTune(TrainTask):
 
 
 def _stats(job: Job) -> dict[str, Any]:
-    """Keys as MONAI Label's own trainers have them: epoch, total_epochs, start_ts, total_time or current_time, best_metric, train, eval."""
+    """Keys as MONAI Label's own trainers have them; `best_metric` is the mean AUC on the held-out corrections, 0 where there is none."""
     progress, result = job.progress, job.result or {}
     started = job.started_at or job.created_at
     seconds = (job.ended_at.timestamp() if job.ended_at else time.time()) - started.timestamp()
@@ -50,6 +50,6 @@ def _stats(job: Job) -> dict[str, Any]:
     }
     if job.result is not None:
         metrics = result.get("metrics", {})
-        stats |= {"best_metric": next(iter(metrics.values()), 0.0), "eval": {"metrics": metrics}}
+        stats |= {"best_metric": metrics.get("candidate_auc", 0.0), "eval": {"metrics": metrics}}
         stats |= {name: result.get(name) for name in ("version", "outcome")}
     return stats
