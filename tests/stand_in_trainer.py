@@ -50,15 +50,15 @@ def main(folder: Path) -> int:
             time.sleep(STEP_S)
     version, parent = f"2.0-c{task['until']}-stand-in", SHIPPED_VERSION
     outcome = behaviour if behaviour in ("hold", "reject") else "promote"
-    _make_version(task["model"], version, parent, outcome)
+    _make_version(task["model"], version, parent, outcome, judged="1.0" if behaviour == "outdated" else parent)
     result = {"version": version, "parent": parent, "outcome": outcome, "summary": ["Nothing was learned."], "counts": {"trained": 0}}
     result["promotes_by_itself"] = outcome == "promote" and task["gate_policy"]["decision"] == "automatic"
     _write(folder / "result.json", result | {"metrics": {"auc": 0.5}, "weights_sha256": "0" * 64, "seconds": {"training": 0.2}})
     return 0
 
 
-def _make_version(model: str, version: str, parent: str, outcome: str) -> None:
-    """The shipped weights under another name, with a gate's report that says `outcome`."""
+def _make_version(model: str, version: str, parent: str, outcome: str, judged: str) -> None:
+    """The shipped weights under another name, with a gate's report that says `outcome` against the version `judged`."""
     folder = home() / "models" / model
     target = folder / version
     if not target.exists():
@@ -69,7 +69,7 @@ def _make_version(model: str, version: str, parent: str, outcome: str) -> None:
     gate = folder / ".gate" / version
     gate.mkdir(parents=True, exist_ok=True)
     weights = json.loads((target / "model.json").read_text())["weights_sha256"]
-    _write(gate / "gate.json", {"candidate": {"weights_sha256": weights}, "champion": {"version": parent}, "outcome": outcome})
+    _write(gate / "gate.json", {"candidate": {"weights_sha256": weights}, "champion": {"version": judged}, "outcome": outcome})
 
 
 def _write(path: Path, document: dict[str, object]) -> None:

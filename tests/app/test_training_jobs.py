@@ -95,7 +95,7 @@ def test_a_character_of_the_log_that_is_cut_in_two_comes_whole(room):
     assert refused.value.field == "after"
 
 
-@pytest.mark.parametrize(("outcome", "served"), [("", "2.0-c3-stand-in"), ("hold", "2.0"), ("reject", "2.0")])
+@pytest.mark.parametrize(("outcome", "served"), [("", "2.0-c3-stand-in"), ("hold", "2.0"), ("reject", "2.0"), ("outdated", "2.0")])
 def test_where_the_operator_left_it_to_the_gate_it_promotes_and_nothing_else_does(make, outcome, served):
     room = make(promotion="automatic")
     room.read()
@@ -119,6 +119,18 @@ def test_too_few_corrections_are_refused_with_the_counts_and_no_job(room):
     assert room.store.jobs.list() == []
 
 
+def test_a_folder_that_cannot_be_written_leaves_no_job_that_stands_in_the_way(room):
+    jobs = room.config.private_folder / "jobs"
+    if jobs.exists():
+        jobs.rmdir()
+    jobs.write_text("a file is in the way")
+    with pytest.raises(OSError, match="exists"):
+        train(room)
+    assert [job.state for job in room.store.jobs.list()] == ["failed"]
+    jobs.unlink()
+    room.until(train(room), "succeeded")
+
+
 def test_one_runs_at_a_time_and_others_wait_only_where_they_are_told_to(room):
     first = train(room, "hangs")
     number = working(room, first)
@@ -136,7 +148,7 @@ def test_one_runs_at_a_time_and_others_wait_only_where_they_are_told_to(room):
 
 @pytest.mark.parametrize("behaviour", ["hangs", "stubborn"])
 def test_a_cancelled_job_ends_its_process_and_leaves_no_version(room, behaviour, monkeypatch):
-    monkeypatch.setattr("lib.learning.training_jobs.TERM_S", 0.5)
+    monkeypatch.setattr("lib.learning.run.TERM_S", 0.5)
     job_id = train(room, behaviour)
     number = working(room, job_id)
     ended = room.training.ended(job_id)
@@ -220,6 +232,7 @@ def test_a_killed_server_takes_its_process_along_and_the_next_one_can_go_on(make
 
 
 def test_a_process_that_outlived_its_server_is_ended_before_anything_runs(make, monkeypatch):
+    monkeypatch.setattr("lib.learning.run.TERM_S", 0.5)
     monkeypatch.setattr("lib.learning.training_jobs.TERM_S", 0.5)
     room = make()
     room.read()

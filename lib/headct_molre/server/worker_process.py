@@ -18,6 +18,7 @@ from .process import process_name, process_number
 
 TERM_S = 10.0  # how long a process that was told to stop may take
 _GONE_S = 5.0
+_LOOK_S = 1.0  # who is whose child is found by looking at every process of the machine
 
 
 class WorkerProcess:
@@ -40,6 +41,8 @@ class WorkerProcess:
             )
         write_whole(mark, process_name(self._process.pid).encode())
         self._mark = mark
+        self._family: list[psutil.Process] = []
+        self._looked = float("-inf")
 
     @property
     def number(self) -> int:
@@ -57,13 +60,15 @@ class WorkerProcess:
         return code
 
     def memory(self) -> int:
-        """Bytes that it and all that it started hold in memory."""
+        """Bytes that it and all that it started hold in memory; what it started within the last second may not be counted yet."""
+        if time.monotonic() - self._looked > _LOOK_S:
+            with contextlib.suppress(psutil.Error):
+                own = psutil.Process(self.number)
+                self._family, self._looked = [own, *own.children(recursive=True)], time.monotonic()
         total = 0
-        with contextlib.suppress(psutil.Error):
-            own = psutil.Process(self.number)
-            for process in (own, *own.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
+        for process in self._family:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
         return total
 
     def end(self, seconds: float = TERM_S) -> int:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from headct_molre.errors import HeadCTError, InvalidRequest
 from headct_molre.output import replacing
 from headct_molre.training.finetune import FineTuneProgress, FineTuneResult, FineTuneTask
-from headct_molre.training.finetune.job_files import CHECKPOINT, ERROR, LOG, PROGRESS, RESULT, TASK
+from headct_molre.training.finetune.job_files import CHECKPOINT, CHOICE, ERROR, INPUTS, LOG, PROGRESS, RESULT, TASK
 
 MARK = "process"  # names the process that works here
 LOG_BYTES = 64_000  # of one answer
@@ -87,7 +87,8 @@ class JobFolder:
 
     def drop_checkpoint(self) -> None:
         """Removes what only a process that goes on would need."""
-        (self.path / CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, CHOICE, INPUTS):
+            (self.path / name).unlink(missing_ok=True)
 
     def _document(self, kind: Any, name: str) -> Any:
         try:

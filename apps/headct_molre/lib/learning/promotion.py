@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from headct_molre.data.store import Job
 from headct_molre.errors import HeadCTError
-from headct_molre.models.versions import promote, served_version
+from headct_molre.models.versions import gate_outcome, promote, served_version
 from headct_molre.training.finetune import FineTuneResult
 from lib.metrics import VERSION_CHANGES
 
@@ -21,10 +21,15 @@ def promoted(job: Job, result: FineTuneResult, decision: Literal["automatic", "p
     if not (result.promotes_by_itself and decision == "automatic"):
         asked = "the gate holds it, and" if result.outcome == "hold" else "the gate says promote;"
         return {"promoted": False, "next": f"{result.version} is the candidate: {asked} a person with the trainer role decides."}
+    model = job.model or ""
     try:
-        if served_version(job.model or "") != result.version:  # else this server was killed between the promotion and this line
-            promote(job.model or "", GATE, result.version, f"automatic, training job {job.job_id}")
-            VERSION_CHANGES.labels(job.model, "promoted").inc()
+        served = served_version(model)
+        if served != result.version:  # else this server was killed between the promotion and this line
+            if gate_outcome(model, result.version) != "promote":
+                again = "it was judged against a version that is not served any more. Train again."
+                return {"promoted": False, "next": f"{result.version} is the candidate; {again}"}
+            promote(model, GATE, result.version, f"automatic, training job {job.job_id}", against=served)
+            VERSION_CHANGES.labels(model, "promoted").inc()
     except HeadCTError as error:
         logger.warning("the version of training job %s was not promoted: %s", job.job_id, error.code)
         return {"promoted": False, "next": f"{result.version} is the candidate; it was not promoted: {error.message}"}

@@ -1,14 +1,11 @@
 """Training jobs: one after the other, each in a process of its own that gives way to inference and cannot take the server with it.
 
-The process works in a folder (`job_folder.JobFolder`) and knows nothing of jobs; the thread here starts it, mirrors its progress into the
-store, ends it when the job is cancelled, the server stops or it takes more memory than it may, and promotes what it made where the gate
-says so and the operator left that to the gate. A server that is killed takes its process along; should one outlive it all the same, the
-next server ends it before anything else, so that no job runs twice.
+The thread here takes them up in turn (`run.TrainingRun`). A server that is killed takes its process along; one that is left all the same is
+ended by the next server before anything else, so that no job runs twice.
 """
 
 import logging
 import threading
-import time
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,28 +14,22 @@ from queue import SimpleQueue
 from typing import Any
 
 from headct_molre.data.store import Job, JobConflict
-from headct_molre.data.store.faults import StoreUnavailable
 from headct_molre.errors import HeadCTError
 from headct_molre.models.checkpoint import load_card
 from headct_molre.server.config import ServerConfig
 from headct_molre.server.process import is_gone, process_name
-from headct_molre.server.worker_process import TERM_S, WorkerProcess, end_outlived
+from headct_molre.server.worker_process import TERM_S, end_outlived
 from headct_molre.training.finetune import FineTuneConfig, FineTuneTask
-from headct_molre.training.finetune.job_files import REFUSED, TERMINATED
 from headct_molre.training.gate.policy import GatePolicy
 from lib.learning.job_folder import JobFolder
-from lib.learning.limits import memory_limit, thread_limit
-from lib.learning.promotion import promoted
+from lib.learning.limits import thread_limit
 from lib.learning.readiness import TrainingSummary, readiness, summarise
-from lib.metrics import TRAINING_MEMORY, training_ended
+from lib.learning.run import TrainingRun, patiently
 
 logger = logging.getLogger("headct_molre.training")
 
 KIND = "train"
 MODULE = "headct_molre.training.finetune"
-POLL_S = 0.25  # how often the process is looked at
-REPORT_S = 1.0  # how often the store learns of the progress, and says whether the job was cancelled
-STORE_RETRY_S = 5.0
 
 
 class TrainingJobs:
@@ -73,7 +64,13 @@ class TrainingJobs:
         found.check(config)
         request = config.model_dump(mode="json", exclude_defaults=True)
         job = self._jobs.create(KIND, request, owner=owner, model=model, process=self._process, alone=not enqueue)
-        self.folder(job.job_id).write_task(self._task(job, found.until))
+        try:
+            self.folder(job.job_id).write_task(self._task(job, found.until))
+        except BaseException:
+            self._jobs.fail(
+                job.job_id, HeadCTError("task_missing", "The job's folder could not be written. See the disk, then train again.")
+            )
+            raise
         self._put(job.job_id)
         return job
 
@@ -87,6 +84,8 @@ class TrainingJobs:
         """Cancels a job; its process ends within seconds and leaves no half version. Raises JobConflict, NotFound."""
         job = self._jobs.cancel(job_id)
         self._look.set()
+        if job_id not in self._ended:  # else its run tidies up
+            self.folder(job_id).drop_checkpoint()
         return job
 
     def summary(self, model: str) -> TrainingSummary:
@@ -118,43 +117,43 @@ class TrainingJobs:
         self._waiting.put(job_id)
 
     def _work(self) -> None:
-        self._until_the_store_answers(self._take_over)
+        try:
+            patiently(self._take_over, self._stopping)
+        except Exception:
+            logger.exception("the training jobs of a former server could not be looked after")
         while (job_id := self._waiting.get()) is not None and not self._stopping.is_set():
             try:
                 self._take(job_id)
             except Exception:
                 logger.exception("training job %s ended unexpectedly", job_id)
             finally:
-                self._ended.pop(job_id, _done()).set_result(None)
+                self._ended.pop(job_id, Future()).set_result(None)
+        for ended in list(self._ended.values()):  # nobody shall wait for jobs that the next server begins
+            ended.set_result(None)
 
     def _take_over(self) -> None:
         """Of the jobs that were interrupted: ends what still runs, closes those that had ended, and takes up those that never began."""
         self._jobs.interrupt_orphans(is_gone)
         for job in reversed(self._jobs.list(500, kind=KIND, states=["interrupted"])):
             folder = self.folder(job.job_id)
-            if end_outlived(folder.mark, TERM_S):
-                logger.warning("the process of training job %s had outlived its server and was ended", job.job_id)
+            try:
+                if end_outlived(folder.mark, TERM_S):
+                    logger.warning("the process of training job %s had outlived its server and was ended", job.job_id)
+            except TimeoutError:
+                logger.error("the process of training job %s cannot be ended; restart the machine", job.job_id)
+                continue
             if folder.result() is not None or folder.error() is not None or job.started_at is None:
                 with suppress(JobConflict):
                     self.resume(job.job_id)
 
     def _take(self, job_id: str) -> None:
         try:
-            job: Job | None = self._until_the_store_answers(lambda: self._jobs.start(job_id, self._process))
+            job: Job | None = patiently(lambda: self._jobs.start(job_id, self._process), self._stopping)
         except JobConflict:
             return  # cancelled before its turn, or taken by another server
         if job is not None:
-            _Run(self, job).run()
-
-    def _until_the_store_answers(self, action: Any) -> Any:
-        """What the action gives; None where the server stops before the store can do it."""
-        while True:
-            try:
-                return action()
-            except StoreUnavailable as fault:
-                logger.warning("training waits for the store: %s", fault.code)
-                if self._stopping.wait(STORE_RETRY_S):
-                    return None
+            run = TrainingRun(job, self.folder(job_id), self._jobs, self._config, self._module)
+            run.until_its_end(self._stopping, self._look)
 
     def _task(self, job: Job, until: int) -> FineTuneTask:
         config, private = self._config, self._app.datastore().private_folder
@@ -170,128 +169,6 @@ class TrainingJobs:
             gate_policy=GatePolicy.model_validate({**config.gate, "decision": config.promotion}),
             label_rule=config.label_rule,
         )
-
-
-class _Run:
-    """One run of one job, from the start of its process to its end."""
-
-    def __init__(self, training: TrainingJobs, job: Job) -> None:
-        self._training, self._job = training, job
-        self._jobs, self._stopping, self._look = training._jobs, training._stopping, training._look
-        self._folder = training.folder(job.job_id)
-        self._reported = 0.0
-        self._began = time.monotonic()
-
-    def run(self) -> None:
-        """To its end, or to the point where it is not to go on."""
-        try:
-            if self._folder.result() is None and self._folder.error() is None:
-                self._let_work()
-            self._close()
-        except _Halted as halted:
-            self._end_as(halted.outcome)
-        except HeadCTError as error:
-            self._fail(error)
-        except Exception as error:
-            logger.exception("training job %s failed", self._job.job_id)
-            self._fail(HeadCTError("internal_error", f"The job failed ({type(error).__name__}); see the server's log."))
-
-    def _let_work(self) -> None:
-        """The process from start to end. Raises _Halted, and HeadCTError where it failed."""
-        if not self._folder.has_task():
-            raise HeadCTError("task_missing", "The server was stopped while this job was being made. Start a new one.")
-        end_outlived(self._folder.mark, TERM_S)
-        limit = memory_limit(self._training._config)
-        threads = str(thread_limit(self._training._config))
-        environ = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-        worker = WorkerProcess(
-            self._training._module, [str(self._folder.path)], log=self._folder.log, mark=self._folder.mark, environ=environ
-        )
-        try:
-            while (code := worker.wait(POLL_S)) is None:
-                if self._stopping.is_set():
-                    raise _Halted("interrupted")
-                self._report()
-                memory = worker.memory()
-                TRAINING_MEMORY.set(memory)
-                if memory > limit:
-                    raise _out_of_memory(limit)
-        except HeadCTError:
-            worker.kill()
-            raise
-        except BaseException:
-            worker.end(TERM_S)
-            raise
-        finally:
-            TRAINING_MEMORY.set(0)
-        self._report(force=True)
-        self._judge(code)
-
-    def _judge(self, code: int) -> None:
-        """What the end of the process means. Raises _Halted, HeadCTError."""
-        if code == 0 and self._folder.result() is not None:
-            return
-        if code == REFUSED and (error := self._folder.error()) is not None:
-            raise error
-        if code < 0 or code == TERMINATED:
-            # Not by us: the machine ran out of memory, or somebody ended it. What it did so far is kept.
-            logger.warning("the process of training job %s was ended by a signal (exit code %d)", self._job.job_id, code)
-            raise _Halted("interrupted")
-        message = f"The training process failed (exit code {code}). Its log has the reason: GET /headct/jobs/{self._job.job_id}/log."
-        raise HeadCTError("training_failed", message)
-
-    def _close(self) -> None:
-        result = self._folder.result()
-        if result is None:
-            raise self._folder.error() or HeadCTError("training_failed", "The training process left no result.")
-        document = result.model_dump(mode="json")
-        document |= promoted(self._job, result, self._training._config.promotion)
-        self._change(self._jobs.finish, document)
-        self._end_as("succeeded")
-
-    def _report(self, force: bool = False) -> None:
-        """Tells the store, now and then. Raises _Halted where the job is cancelled; a store that does not answer is told later."""
-        if not (force or self._look.is_set() or time.monotonic() - self._reported > REPORT_S):
-            return
-        self._look.clear()
-        self._reported = time.monotonic()
-        progress = self._folder.progress()
-        with suppress(StoreUnavailable):
-            if not self._jobs.progress(self._job.job_id, {} if progress is None else progress.model_dump(mode="json")):
-                raise _Halted("cancelled")
-
-    def _fail(self, error: HeadCTError) -> None:
-        self._change(self._jobs.fail, error)
-        self._end_as("failed")
-
-    def _end_as(self, outcome: str) -> None:
-        if outcome == "interrupted":
-            self._change(self._jobs.interrupt)
-        else:
-            self._folder.drop_checkpoint()
-        training_ended(self._job.model or "", outcome, time.monotonic() - self._began)
-        logger.info("training job %s %s", self._job.job_id, outcome)
-
-    def _change(self, change: Any, *arguments: Any) -> None:
-        """A change of the job's state; where it was cancelled, it stays so."""
-        with suppress(JobConflict):
-            self._training._until_the_store_answers(lambda: change(self._job.job_id, *arguments))
-
-
-class _Halted(Exception):
-    """The job is not to go on: "interrupted" or "cancelled"."""
-
-    def __init__(self, outcome: str) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
-
-
-def _out_of_memory(limit: int) -> HeadCTError:
-    message = (
-        f"The training process took more than {limit // 1_000_000} MB and was ended. Raise train_memory_mb, or learn from fewer replayed "
-        "studies."
-    )
-    return HeadCTError("out_of_memory", message)
 
 
 def _done() -> Future[None]:
