@@ -17,7 +17,7 @@ from headct_molre.training.gate import GateReport
 from server_process import Server
 
 MODEL = "demo"
-LONG = 600
+LONG = 1500
 # So that a handful of studies can be judged at all; a hospital would not set this.
 FEW_ARE_ENOUGH = {"minimum_studies": 2, "minimum_cases": 2, "minimum_findings": 1, "replicates": 50}
 FIRST_SEED = 10**11
@@ -80,7 +80,7 @@ def story(tmp_path, monkeypatch, request):
     story.http.close()
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("story", [10, MANY], indirect=True, ids=["short", "40 submissions"])
 def test_corrections_become_a_version_that_serves_and_can_be_taken_back(story):
     count = len(story.truth)
@@ -93,7 +93,8 @@ def test_corrections_become_a_version_that_serves_and_can_be_taken_back(story):
     story.ask("GET", f"/headct/models/{MODEL}/versions/2.0/gate", 404)
 
     # Everything is predicted, and read.
-    story.ask("POST", f"/batch/infer/{MODEL}", params={"run_sync": True})
+    batch = story.ask("POST", f"/batch/infer/{MODEL}").json()
+    assert story.watch(batch["id"])[1]["result"]["done"] == count
     for _ in range(count):
         story.read_next()
     assert story.ask("POST", "/activelearning/random", json={"client_id": "anna"}).json() == {}

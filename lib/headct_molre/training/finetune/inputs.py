@@ -101,7 +101,9 @@ def _examples(corrections: Sequence[Correction], found: dict[str, Found], labels
 def _sha256(
     task: FineTuneTask, base: StudyFeatures, trained: Sequence[Correction], held_out: Sequence[Correction], learn: Examples, judge: Examples
 ) -> str:
-    digest = hashlib.sha256(f"{task.config.sha256()}\n{base.card.weights_sha256}\n{base.backbone_sha256}\n".encode())
+    digest = hashlib.sha256(
+        f"{task.config.sha256()}\n{base.card.weights_sha256}\n{base.card.source_sha256}\n{base.backbone_sha256}\n".encode()
+    )
     for one in (*trained, *held_out):
         digest.update(f"{one.study}\n{one.patient}\n{one.random}\n".encode())
     for part in (learn, judge):

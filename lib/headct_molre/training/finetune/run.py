@@ -165,8 +165,14 @@ def _judged(
 ) -> GateReport:
     """The gate's report on the candidate against the version that is served."""
     champion = champion_scores(inputs, served, places, progress.tell)
-    readers = np.array([one.reader for one in inputs.held_out], dtype=str)
-    corrections = HeldOut(inputs.judge.labels.double().numpy(), champion.held_out, tuned.held_out, patients_of(inputs.held_out), readers)
+    rows = champion.rows
+    corrections = HeldOut(
+        inputs.judge.labels.double().numpy()[rows],
+        champion.held_out,
+        tuned.held_out[rows],
+        patients_of(inputs.held_out)[rows],
+        np.array([one.reader for one in inputs.held_out], dtype=str)[rows],
+    )
     validation, source = inputs.validation(), None
     if validation is not None and champion.source is not None and tuned.source is not None:
         source = HeldOut(validation[0].labels.double().numpy(), champion.source, tuned.source, validation[1])

@@ -10,6 +10,7 @@ import torch
 from ...models.classifier import HeadCTClassifier
 from ..examples import Examples
 from ..losses import MaskedFocalLoss, prevalence_weights
+from ..source_set import drawn
 from .config import FineTuneConfig
 from .fit import Step, Watch, fit
 
@@ -34,8 +35,11 @@ def choose_strength(
     watch: Watch | None = None,
 ) -> Choice:
     """Cross-validation over the patients (N,) of the corrections: the strength with the least loss outside of the fits, of equals the
-    stronger. The corrections that are held out for the gate are not among these.
+    stronger. The corrections that are held out for the gate are not among these. No more studies are replayed than there are corrections,
+    at the same weight in sum: that is what makes the choice cheap.
     """
+    if replay is not None and len(replay) > len(corrections):
+        replay = replay.take(drawn(len(replay), config.seed, len(corrections)))
     folds = folds_of(patients, config.folds, config.seed)
     strengths = config.strengths
     logits = np.zeros((len(strengths), *corrections.labels.shape))
