@@ -31,6 +31,8 @@ from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
 from lib.infers.headct import HeadCT, Images, Serving
+from lib.learning.training_jobs import TrainingJobs
+from lib.trainers.headct import FineTune
 
 
 class HeadCTApp(MONAILabelApp):
@@ -63,7 +65,8 @@ class HeadCTApp(MONAILabelApp):
         self.batch = BatchInference(self, prepared)
         features = self.datastore().private_folder("features")
         serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content, features)
-        infers = {}
+        self.training = TrainingJobs(self, server_config())
+        infers, self._tasks = {}, {}
         for name in names:
             if name not in found:
                 raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
@@ -71,7 +74,11 @@ class HeadCTApp(MONAILabelApp):
             config = getattr(importlib.import_module(module), class_name)()
             config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, serving=serving)
             infers[name] = config.infer()
+            self._tasks[name] = config.trainer()
         return infers
+
+    def init_trainers(self) -> dict[str, FineTune]:
+        return self._tasks
 
     def init_strategies(self) -> dict[str, Strategy]:
         lease_s, share = server_config().lease_s, server_config().random_share

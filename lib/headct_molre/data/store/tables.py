@@ -104,7 +104,7 @@ JOBS = Table(
     METADATA,
     Column("sequence", Integer, primary_key=True),
     Column("job_id", String(36), nullable=False, unique=True),
-    Column("kind", String(32), nullable=False),  # batch_infer; later train
+    Column("kind", String(32), nullable=False),  # batch_infer or train
     Column("model", String(64)),
     Column("state", String(16), nullable=False, index=True),  # queued, running, succeeded, failed, cancelled, interrupted
     Column("owner", String(128), nullable=False),

@@ -57,6 +57,23 @@ def test_a_cancelled_job_cannot_be_finished_and_its_work_learns_it(jobs):
     assert jobs.cancel(job.job_id).state == "cancelled"
 
 
+def test_an_interrupted_job_waits_for_its_turn_again_in_the_process_that_resumes_it(jobs):
+    job = running(jobs)
+    with pytest.raises(JobConflict) as conflict:
+        jobs.requeue(job.job_id, "machine/2/2")
+    assert conflict.value.code == "job_running"
+    jobs.interrupt(job.job_id)
+    again = jobs.requeue(job.job_id, "machine/2/2")
+    assert (again.state, again.process, again.started_at) == ("queued", "machine/2/2", job.started_at)
+    assert jobs.start(job.job_id, "machine/2/2").state == "running"
+
+
+def test_jobs_are_listed_by_model(jobs):
+    made = [jobs.create("train", {}, model=model).job_id for model in ("demo", "medgemma", "demo")]
+    jobs.create("batch_infer", {}, model="demo")
+    assert [job.job_id for job in jobs.list(kind="train", model="demo")] == [made[2], made[0]]
+
+
 def test_what_has_ended_cannot_be_cancelled(jobs):
     job = jobs.finish(running(jobs).job_id)
     with pytest.raises(JobConflict):

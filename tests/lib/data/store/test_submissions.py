@@ -21,6 +21,18 @@ def test_submissions_are_kept_in_the_order_of_their_arrival(store):
     assert store.submissions.counts() == {"study-1": 3}
 
 
+def test_what_arrived_after_a_submission_is_found_by_its_sequence(store):
+    assert (store.submissions.last_sequence(), store.submissions.studies_after(0)) == (0, set())
+    for study in ("study-1", "study-2"):
+        store.submissions.add(submission(study=study))
+    first = store.submissions.last_sequence()
+    store.submissions.add(submission("ben"))
+    assert store.submissions.last_sequence() > first
+    assert store.submissions.studies_after(0) == {"study-1", "study-2"}
+    assert store.submissions.studies_after(first) == {"study-1"}
+    assert store.submissions.studies_after(store.submissions.last_sequence()) == set()
+
+
 def test_a_retry_is_stored_once_and_answered_with_the_first_record(store):
     sent = submission()
     first = store.submissions.add(sent)
