@@ -346,6 +346,8 @@ REFUSALS = [
     ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
     ("GET", "/datastore/dataset", {}, 405, "not_supported"),
     ("GET", "/headct/studies/unknown/submissions", {}, 404, "unknown_study"),
+    ("GET", "/headct/studies/unknown/volume", {}, 404, "unknown_study"),
+    ("GET", f"/headct/studies/{KNOWN}/volume?series_uid=1.2", {}, 422, "series_uid_not_applicable"),
     ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.nii.gz", b"")}}, 422, "unsupported_archive"),
     ("PUT", "/datastore/image?image=x", {"files": {"file": ("x.mhd", b"")}}, 422, "unsupported_format"),
     ("GET", "/session/%2e%2e", {}, 404, "unknown_session"),
