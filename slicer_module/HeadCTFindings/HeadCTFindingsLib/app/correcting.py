@@ -1,0 +1,281 @@
+"""One reader's calls on the open study: kept at every change, submitted once, sent until the server has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.calls import NOT_ASSESSED, Calls, Change, RestPlan
+from ..core.errors import NotReadable, sentence
+from ..core.history import Reading as Submitted
+from ..core.history import latest_of, readings
+from ..core.journal import Journal, StudyJournal
+from ..core.outbox import Outbox, Sent
+from ..core.prediction import PredictionView
+from ..core.submission import Stopwatch, submission
+from ..core.worker import Ticket, Worker
+from ..ui.signal import Signal
+from .connection import Connection
+from .reading import Reading
+
+
+@dataclass(frozen=True)
+class CorrectingState:
+    """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news."""
+
+    study: str = ""
+    calls: int = 0
+    unsubmitted: int = 0
+    not_assessed: int = 0
+    undo_text: str | None = None
+    redo_text: str | None = None
+    contradictions: tuple[str, ...] = ()
+    comment: str = ""
+    waiting: int = 0
+    outbox_line: str = ""
+    said: str = ""
+    history: tuple[Submitted, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a study to be called."""
+        return bool(self.study)
+
+
+class Correcting:
+    """Emits `changed(state)`, `calls_changed()` for the table, and `kept(study, document)` for the scene at every change."""
+
+    def __init__(self, worker: Worker, connection: Connection, reading: Reading, folder: Path) -> None:
+        self.changed = Signal("the CorrectingState")
+        self.calls_changed = Signal("calls are others than before")
+        self.kept = Signal("study and its calls, to be kept in the scene too")
+        self.stored = Signal("study whose submission the server has")
+        self.calls: Calls | None = None
+        self.stopwatch = Stopwatch()
+        self.journal, self.outbox = Journal(folder / "journal"), Outbox(folder / "outbox")
+        self.state = CorrectingState()
+        self._worker, self._connection, self._reading = worker, connection, reading
+        self._study_journal: StudyJournal | None = None
+        self._submitted: Mapping[str, str] = {}
+        self._view: PredictionView | None = None
+        self._history: Ticket | None = None
+        self._flush: Ticket | None = None
+        reading.opened.connect(self._opened)
+        reading.predicted.connect(self._predicted)
+        connection.connected.connect(self.send_waiting)
+        self._count()
+
+    def state_of(self, key: str) -> str:
+        """The call on a finding, for the table."""
+        return self.calls.state(key) if self.calls is not None and key in self.calls.keys else NOT_ASSESSED
+
+    def unsaved(self, key: str) -> bool:
+        """Whether the call on a finding differs from what was submitted."""
+        return self.state_of(key) != self._submitted.get(key, NOT_ASSESSED)
+
+    def toggle(self, key: str, state: str) -> None:
+        """A click on a state: the same again clears it."""
+        if self.calls is not None:
+            self.calls.toggle(key, state)
+
+    def set(self, key: str, state: str) -> None:
+        """A key for a state."""
+        if self.calls is not None:
+            self.calls.set(key, state)
+
+    def undo(self) -> None:
+        """Takes the last step back."""
+        if self.calls is not None:
+            self.calls.undo()
+
+    def redo(self) -> None:
+        """Does it again."""
+        if self.calls is not None:
+            self.calls.redo()
+
+    def rest(self) -> RestPlan | None:
+        """What "mark the rest as reviewed absent" would change, to be confirmed."""
+        if self.calls is None:
+            return None
+        view = self._view
+        above = [key for key in view.keys if view.positive[view.index(key)]] if view is not None else []
+        return self.calls.rest(self._connection.catalogue, above)
+
+    def mark_rest_absent(self, plan: RestPlan) -> None:
+        """Does what was confirmed, in one step that can be undone."""
+        if self.calls is not None:
+            self.calls.mark_rest_absent(plan)
+
+    def write_comment(self, comment: str) -> None:
+        """The comment as it is being typed."""
+        if self.calls is not None and comment != self.calls.comment:
+            self.calls.comment = comment
+            if self._study_journal is not None:
+                self._study_journal.note_comment(comment)
+            self._changed()
+
+    def submit(self) -> None:
+        """Puts the calls on the way; they are on this computer's disk, under an id of their own, before anything is sent."""
+        client, calls, study = self._connection.client, self.calls, self.state.study
+        if client is None or calls is None or not study:
+            return
+        try:
+            document = submission(calls, study, self._connection.reader, self._view, self.stopwatch.seconds)
+            self.outbox.put(client.address.base, document)
+        except (ValueError, OSError) as error:
+            self._set(said=sentence(error))
+            return
+        calls.mark_submitted()
+        if self._study_journal is not None:
+            self._study_journal.close(document["submission_id"])
+        self.stopwatch.reset()
+        self.stopwatch.touch()
+        self._changed()
+        self._set(said="On the way to the server ...")
+        self._send()
+
+    def send_waiting(self) -> None:
+        """Tries everything that waits at once."""
+        client = self._connection.client
+        if client is not None:
+            self.outbox.make_due(client.address.base)
+            self._send()
+
+    def tick(self) -> None:
+        """Sends what is due; for a timer of any pace."""
+        client = self._connection.client
+        if client is not None and self.outbox.seconds_to_next(client.address.base) == 0:
+            self._send()
+
+    def restore(self, study: str, document: Any) -> None:
+        """Takes calls of the scene over where this computer's journal has none. Raises NotReadable."""
+        if study == self.state.study and self.calls is not None and not self.calls.called:
+            self._take(Calls.from_json(document, self.calls.keys))
+
+    def close(self) -> None:
+        """Leaves the study; what was called is on the disk already."""
+        if self._study_journal is not None and self.calls is not None and self.calls.dirty:
+            self._study_journal.note_seconds(self.stopwatch.seconds)
+        if self._history is not None:
+            self._history.cancel()
+        self.calls = self._study_journal = self._view = None
+        self._submitted = {}
+        self.stopwatch.reset()
+
+    def _opened(self, study: str) -> None:
+        self.close()
+        client, catalogue = self._connection.client, self._connection.catalogue
+        if not study or client is None or catalogue is None:
+            self._set(study="", history=(), said="", comment="")
+            self._changed()
+            return
+        reader = self._connection.reader
+        self._study_journal = self.journal.open(client.address.base, study, reader)
+        restored = self._study_journal.restore(catalogue.keys)
+        self._set(study=study, history=(), said="Your calls of before were restored." if restored is not None else "")
+        self._take(restored if restored is not None else Calls(catalogue.keys))
+        self.stopwatch.touch()
+        self._fetch_history()
+
+    def _take(self, calls: Calls) -> None:
+        calls.listener = self._called
+        self.calls = calls
+        self._changed()
+
+    def _called(self, changes: tuple[Change, ...]) -> None:
+        self.stopwatch.touch()
+        try:
+            if self._study_journal is not None:
+                self._study_journal.note(changes)
+        except OSError as error:
+            self._set(said=f"This computer could not keep the call: {error}")
+        self._changed()
+
+    def _predicted(self, view: PredictionView) -> None:
+        self._view = view
+
+    def _fetch_history(self) -> None:
+        client, study, reader = self._connection.client, self.state.study, self._connection.reader
+        if client is None or not study:
+            return
+
+        def arrived(found: tuple[Submitted, ...]) -> None:
+            mine = latest_of(found, reader)
+            if mine is not None and self.calls is not None and not self.calls.called and not self.calls.undo_text:
+                document = {"schema": "headct.calls/1", "findings": mine.findings, "comment": mine.comment}
+                document["submitted"] = {"findings": mine.findings, "comment": mine.comment}
+                self._take(Calls.from_json(document, self.calls.keys))
+            self._set(history=found)
+
+        self._history = self._worker.submit(
+            lambda ticket: readings(client.submissions(study, ticket), reader), arrived, self._unheard, label="Earlier submissions", lane="history"
+        )
+
+    def _unheard(self, error: BaseException) -> None:
+        if isinstance(error, NotReadable):
+            self._set(said=sentence(error))
+
+    def _send(self) -> None:
+        client = self._connection.client
+        if client is None or (self._flush is not None and self._flush.pending):
+            return
+        base = client.address.base
+        self._flush = self._worker.submit(
+            lambda ticket: self.outbox.flush(base, lambda document: client.submit(document, ticket), ticket.check),
+            self._sent,
+            lambda error: self._set(said=sentence(error)),
+            label="Submitting",
+            lane="outbox",
+        )
+
+    def _sent(self, sent: Sent) -> None:
+        self._count()
+        if sent.refused:
+            self._set(said=f"The server refused a submission: {sent.refused[0].refused}")
+        elif sent.waiting:
+            self._set(said=f"Kept on this computer: {sent.waiting[0].problem}")
+        for receipt in sent.stored.values():
+            study = str(receipt["study"])
+            if study == self.state.study:
+                self._reading.finished = True
+                self._set(said=f"Submitted; the server has it since {_clock(str(receipt['received_at']))}.")
+                self._fetch_history()
+            self.stored.emit(study)
+
+    def _changed(self) -> None:
+        """Counts anew, and has scene and table follow."""
+        calls, catalogue = self.calls, self._connection.catalogue
+        if calls is None:
+            self._submitted = {}
+            self._set(calls=0, unsubmitted=0, not_assessed=0, undo_text=None, redo_text=None, contradictions=())
+        else:
+            document = calls.to_json()
+            self._submitted = document["submitted"]["findings"]
+            self._set(
+                calls=len(calls.called),
+                unsubmitted=sum(self.unsaved(key) for key in calls.keys) or int(calls.submittable),
+                not_assessed=calls.counts[NOT_ASSESSED],
+                undo_text=calls.undo_text,
+                redo_text=calls.redo_text,
+                contradictions=calls.contradictions(catalogue) if catalogue is not None else (),
+                comment=calls.comment,
+            )
+            self.kept.emit(self.state.study, document)
+        self._count()
+        self.calls_changed.emit()
+
+    def _count(self) -> None:
+        self._set(waiting=self.outbox.count, outbox_line=self.outbox.line)
+
+    def _set(self, **changes: Any) -> None:
+        state = replace(self.state, **changes)
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+
+def _clock(at: str) -> str:
+    """The time of day of an ISO time, in UTC as the server says it."""
+    return f"{at[11:16]} UTC" if len(at) > 16 else at
