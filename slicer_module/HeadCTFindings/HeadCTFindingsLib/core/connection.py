@@ -154,7 +154,7 @@ class Status:
         )
 
 
-def test_connection(client: Client, ticket: Cancellable | None = None) -> Status:
+def check_connection(client: Client, ticket: Cancellable | None = None) -> Status:
     """Walks the steps and tells what is there. Raises Unreachable, which names the step that failed and what to do."""
     about = _about(client, ticket)
     if client.auth_enabled(ticket):
@@ -179,9 +179,6 @@ def test_connection(client: Client, ticket: Cancellable | None = None) -> Status
     )
 
 
-test_connection.__test__ = False  # type: ignore[attr-defined]  # a verb here, not a test of pytest
-
-
 def _about(client: Client, ticket: Cancellable | None) -> str:
     other = "Another program answers here. Check the port: the server of Head CT MoLRE prints its own when it starts."
     try:
@@ -195,7 +192,9 @@ def _about(client: Client, ticket: Cancellable | None) -> str:
     version = str(about.get("version", ""))
     if _numbers(version) < OLDEST_SERVER:
         least = ".".join(map(str, OLDEST_SERVER))
-        raise Unreachable("version", f"The server has version {version or 'unknown'}.", f"This module needs {least} or newer: update the server.")
+        raise Unreachable(
+            "version", f"The server has version {version or 'unknown'}.", f"This module needs {least} or newer: update the server."
+        )
     return version
 
 
