@@ -1,0 +1,1 @@
+"""Everything that needs neither Qt, VTK nor MRML: standard library and numpy only, on Slicer's own Python."""
