@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..core.catalogue import Catalogue
 from ..core.client import Client
-from ..core.connection import ModelState, Status, normalised, test_connection
+from ..core.connection import ModelState, Status, normalised, check_connection
 from ..core.errors import Unreachable, sentence
 from ..core.worker import Ticket, Worker
 from ..ui.signal import Signal
@@ -71,7 +71,7 @@ class Connection:
         self._set(ConnectionState("connecting", known.base))
 
         def walk(ticket: Ticket) -> tuple[Client, Status, Catalogue]:
-            return client, test_connection(client, ticket), Catalogue.from_json(client.findings(ticket))
+            return client, check_connection(client, ticket), Catalogue.from_json(client.findings(ticket))
 
         self._ticket = self._worker.submit(walk, self._walked, self._fail, label="Connecting", lane="status")
 
@@ -81,7 +81,7 @@ class Connection:
         if client is None or (self._ticket is not None and self._ticket.pending):
             return
         self._ticket = self._worker.submit(
-            lambda ticket: test_connection(client, ticket), self._refreshed, self._lost, label="Looking at the server", lane="status"
+            lambda ticket: check_connection(client, ticket), self._refreshed, self._lost, label="Looking at the server", lane="status"
         )
 
     def cancel(self) -> None:

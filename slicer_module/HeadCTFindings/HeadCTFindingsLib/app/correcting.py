@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.calls import NOT_ASSESSED, Calls, Change, RestPlan
+from ..core.calls import SCHEMA as CALLS_SCHEMA
+from ..core.calls import Calls, Change
 from ..core.errors import NotReadable, sentence
-from ..core.history import Reading as Submitted
 from ..core.history import latest_of, readings
 from ..core.journal import Journal, StudyJournal
 from ..core.outbox import Outbox, Sent
@@ -23,20 +22,21 @@ from .reading import Reading
 
 @dataclass(frozen=True)
 class CorrectingState:
-    """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news."""
+    """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news.
+
+    `history` are the server's records that this reader may see, `hidden` counts those of others that could sway a first reading.
+    """
 
     study: str = ""
     calls: int = 0
     unsubmitted: int = 0
-    not_assessed: int = 0
-    undo_text: str | None = None
-    redo_text: str | None = None
-    contradictions: tuple[str, ...] = ()
+    submittable: bool = False
     comment: str = ""
     waiting: int = 0
     outbox_line: str = ""
     said: str = ""
-    history: tuple[Submitted, ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    hidden: int = 0
 
     @property
     def open(self) -> bool:
@@ -45,11 +45,11 @@ class CorrectingState:
 
 
 class Correcting:
-    """Emits `changed(state)`, `calls_changed()` for the table, and `kept(study, document)` for the scene at every change."""
+    """Emits `changed(state)`, `replaced()` for the table, `kept(study, document)` for the scene at every change, `stored(study)`."""
 
     def __init__(self, worker: Worker, connection: Connection, reading: Reading, folder: Path) -> None:
         self.changed = Signal("the CorrectingState")
-        self.calls_changed = Signal("calls are others than before")
+        self.replaced = Signal("the Calls object is another one")
         self.kept = Signal("study and its calls, to be kept in the scene too")
         self.stored = Signal("study whose submission the server has")
         self.calls: Calls | None = None
@@ -58,7 +58,6 @@ class Correcting:
         self.state = CorrectingState()
         self._worker, self._connection, self._reading = worker, connection, reading
         self._study_journal: StudyJournal | None = None
-        self._submitted: Mapping[str, str] = {}
         self._view: PredictionView | None = None
         self._history: Ticket | None = None
         self._flush: Ticket | None = None
@@ -66,47 +65,6 @@ class Correcting:
         reading.predicted.connect(self._predicted)
         connection.connected.connect(self.send_waiting)
         self._count()
-
-    def state_of(self, key: str) -> str:
-        """The call on a finding, for the table."""
-        return self.calls.state(key) if self.calls is not None and key in self.calls.keys else NOT_ASSESSED
-
-    def unsaved(self, key: str) -> bool:
-        """Whether the call on a finding differs from what was submitted."""
-        return self.state_of(key) != self._submitted.get(key, NOT_ASSESSED)
-
-    def toggle(self, key: str, state: str) -> None:
-        """A click on a state: the same again clears it."""
-        if self.calls is not None:
-            self.calls.toggle(key, state)
-
-    def set(self, key: str, state: str) -> None:
-        """A key for a state."""
-        if self.calls is not None:
-            self.calls.set(key, state)
-
-    def undo(self) -> None:
-        """Takes the last step back."""
-        if self.calls is not None:
-            self.calls.undo()
-
-    def redo(self) -> None:
-        """Does it again."""
-        if self.calls is not None:
-            self.calls.redo()
-
-    def rest(self) -> RestPlan | None:
-        """What "mark the rest as reviewed absent" would change, to be confirmed."""
-        if self.calls is None:
-            return None
-        view = self._view
-        above = [key for key in view.keys if view.positive[view.index(key)]] if view is not None else []
-        return self.calls.rest(self._connection.catalogue, above)
-
-    def mark_rest_absent(self, plan: RestPlan) -> None:
-        """Does what was confirmed, in one step that can be undone."""
-        if self.calls is not None:
-            self.calls.mark_rest_absent(plan)
 
     def write_comment(self, comment: str) -> None:
         """The comment as it is being typed."""
@@ -161,20 +119,20 @@ class Correcting:
         if self._history is not None:
             self._history.cancel()
         self.calls = self._study_journal = self._view = None
-        self._submitted = {}
         self.stopwatch.reset()
 
     def _opened(self, study: str) -> None:
         self.close()
         client, catalogue = self._connection.client, self._connection.catalogue
         if not study or client is None or catalogue is None:
-            self._set(study="", history=(), said="", comment="")
+            self._set(study="", history=(), hidden=0, said="", comment="")
             self._changed()
+            self.replaced.emit()
             return
         reader = self._connection.reader
         self._study_journal = self.journal.open(client.address.base, study, reader)
         restored = self._study_journal.restore(catalogue.keys)
-        self._set(study=study, history=(), said="Your calls of before were restored." if restored is not None else "")
+        self._set(study=study, history=(), hidden=0, said="Your calls of before were restored." if restored is not None else "")
         self._take(restored if restored is not None else Calls(catalogue.keys))
         self.stopwatch.touch()
         self._fetch_history()
@@ -183,6 +141,7 @@ class Correcting:
         calls.listener = self._called
         self.calls = calls
         self._changed()
+        self.replaced.emit()
 
     def _called(self, changes: tuple[Change, ...]) -> None:
         self.stopwatch.touch()
@@ -201,17 +160,21 @@ class Correcting:
         if client is None or not study:
             return
 
-        def arrived(found: tuple[Submitted, ...]) -> None:
-            mine = latest_of(found, reader)
-            if mine is not None and self.calls is not None and not self.calls.called and not self.calls.undo_text:
-                document = {"schema": "headct.calls/1", "findings": mine.findings, "comment": mine.comment}
-                document["submitted"] = {"findings": mine.findings, "comment": mine.comment}
-                self._take(Calls.from_json(document, self.calls.keys))
-            self._set(history=found)
+        def work(ticket: Ticket) -> tuple[list[dict[str, Any]], Any]:
+            records = client.submissions(study, ticket)
+            return records, readings(records, reader)
 
-        self._history = self._worker.submit(
-            lambda ticket: readings(client.submissions(study, ticket), reader), arrived, self._unheard, label="Earlier submissions", lane="history"
-        )
+        def arrived(found: tuple[list[dict[str, Any]], Any]) -> None:
+            records, read = found
+            mine = latest_of(read, reader)
+            if mine is not None and self.calls is not None and not self.calls.called and self.calls.undo_text is None:
+                same = {"findings": mine.findings, "comment": mine.comment}
+                self._take(Calls.from_json({"schema": CALLS_SCHEMA, **same, "submitted": same}, self.calls.keys))
+            hidden = {each.submission_id for each in read if each.hidden}
+            seen = tuple(record for record in records if record["submission"]["submission_id"] not in hidden)
+            self._set(history=seen, hidden=len(hidden))
+
+        self._history = self._worker.submit(work, arrived, self._unheard, label="Earlier submissions", lane="history")
 
     def _unheard(self, error: BaseException) -> None:
         if isinstance(error, NotReadable):
@@ -245,26 +208,17 @@ class Correcting:
             self.stored.emit(study)
 
     def _changed(self) -> None:
-        """Counts anew, and has scene and table follow."""
-        calls, catalogue = self.calls, self._connection.catalogue
+        """Counts anew, and has the scene follow."""
+        calls = self.calls
         if calls is None:
-            self._submitted = {}
-            self._set(calls=0, unsubmitted=0, not_assessed=0, undo_text=None, redo_text=None, contradictions=())
+            self._set(calls=0, unsubmitted=0, submittable=False)
         else:
             document = calls.to_json()
-            self._submitted = document["submitted"]["findings"]
-            self._set(
-                calls=len(calls.called),
-                unsubmitted=sum(self.unsaved(key) for key in calls.keys) or int(calls.submittable),
-                not_assessed=calls.counts[NOT_ASSESSED],
-                undo_text=calls.undo_text,
-                redo_text=calls.redo_text,
-                contradictions=calls.contradictions(catalogue) if catalogue is not None else (),
-                comment=calls.comment,
-            )
+            called, submitted = calls.called, document["submitted"]["findings"]
+            unsubmitted = sum(called.get(key) != submitted.get(key) for key in {*called, *submitted})
+            self._set(calls=len(called), unsubmitted=unsubmitted, submittable=calls.submittable, comment=calls.comment)
             self.kept.emit(self.state.study, document)
         self._count()
-        self.calls_changed.emit()
 
     def _count(self) -> None:
         self._set(waiting=self.outbox.count, outbox_line=self.outbox.line)

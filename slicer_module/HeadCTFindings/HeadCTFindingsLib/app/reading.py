@@ -60,19 +60,19 @@ class ReadingState:
 
 
 class Reading:
-    """Emits `changed(state)`, `opened(study)`, `images(study, VolumeData)` and `predicted(PredictionView)`."""
+    """Emits `changed(state)`, `opened(study)`, `images(study, VolumeData)`, `sent(study, node_id)` and `predicted(PredictionView)`."""
 
     def __init__(self, worker: Worker, connection: Connection) -> None:
         self.changed = Signal("the ReadingState")
         self.opened = Signal("id of the study that is read now, empty for none")
         self.images = Signal("study and its images as they came from the server")
-        self.sent = Signal("id under which a volume of the scene is a study now")
+        self.sent = Signal("study that a volume of the scene is now, and the id of its node")
         self.predicted = Signal("the PredictionView of the open study")
         self.state = ReadingState()
         self.finished = False  # the open study was submitted: its lease has ended
         self._worker, self._connection = worker, connection
         self._tickets: dict[str, Ticket] = {}
-        self._volume: VolumeData | None = None
+        self._volume: tuple[VolumeData, str] | None = None
         self._renewed = 0.0
         connection.changed.connect(self._connection_changed)
 
@@ -104,26 +104,28 @@ class Reading:
             return
         another = bool(self.state.study) and not self.finished
         strategy = self._strategy()
-        self._begin("study", "Asking for the next study", lambda ticket: client.next_study(strategy, reader, another, ticket), self._offered)
+        self._begin(
+            "study", "Asking for the next study", lambda ticket: client.next_study(strategy, reader, another, ticket), self._offered
+        )
 
-    def open_study(self, study: str) -> None:
-        """Opens a study by its id."""
+    def open_study(self, study: str, fetch: bool = True) -> None:
+        """Opens a study by its id; without `fetch` its images are in the scene already."""
         client, reader = self._connection.client, self._connection.reader
         if client is None:
             return
 
         def opened(lease: dict[str, Any]) -> None:
             others = tuple(str(each["reader"]) for each in lease["others"])
-            self._open(study, "", others, fetch=True)
+            self._open(study, "", others, fetch)
 
         self._begin("study", f"Opening {study}", lambda ticket: client.lease(study, reader, ticket), opened)
 
-    def open_volume(self, volume: VolumeData) -> None:
-        """Has a volume of the scene read; asks for consent first where this server was never sent one."""
+    def open_volume(self, volume: VolumeData, node_id: str) -> None:
+        """Has a volume of the scene read; asks for consent first where this server was never sent one. `sent` names the node again."""
         client = self._connection.client
         if client is None:
             return
-        self._volume = volume
+        self._volume = volume, node_id
         if self.preferences.consented(client.address):
             self._send()
         else:
@@ -141,6 +143,10 @@ class Reading:
         """Nothing is sent."""
         self._volume = None
         self._set(asks_consent=False, note="Nothing was sent.")
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Shows why something cannot be read that never got as far as the server."""
+        self._set(refusal=refusal)
 
     def skip(self, reason: str) -> None:
         """Not to be offered this study again; goes on with the next one."""
@@ -210,19 +216,22 @@ class Reading:
         client = self._connection.client
         if fetch and client is not None:
             self._begin(
-                "images", "Fetching the images", lambda ticket: fetch_volume(client, study, ticket), lambda volume: self.images.emit(study, volume)
+                "images",
+                "Fetching the images",
+                lambda ticket: fetch_volume(client, study, ticket),
+                lambda volume: self.images.emit(study, volume),
             )
         self.predict()
 
     def _send(self) -> None:
-        client, volume = self._connection.client, self._volume
-        if client is None or volume is None:
+        client = self._connection.client
+        if client is None or self._volume is None:
             return
-        self._volume = None
+        (volume, node_id), self._volume = self._volume, None
 
         def sent(study: str) -> None:
             self._open(study, "", (), fetch=False)
-            self.sent.emit(study)
+            self.sent.emit(study, node_id)
 
         self._begin("study", "Sending the volume", lambda ticket: send_volume(client, volume, ticket), sent)
 
@@ -230,9 +239,7 @@ class Reading:
         self._set(prediction=view, warnings=tuple(remark.message for remark in view.warnings))
         self.predicted.emit(view)
 
-    def _begin(
-        self, name: str, text: str, work: Callable[[Ticket], Any], done: Callable[[Any], None], gate: bool = False
-    ) -> None:
+    def _begin(self, name: str, text: str, work: Callable[[Ticket], Any], done: Callable[[Any], None], gate: bool = False) -> None:
         """Puts work into its own lane, in place of what ran there, and shows how far it is."""
         if name in self._tickets:
             self._tickets.pop(name).cancel()

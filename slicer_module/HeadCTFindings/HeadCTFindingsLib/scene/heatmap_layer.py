@@ -43,3 +43,7 @@ class HeatmapLayer:
             slicer.util.setSliceViewerLayers(foreground=None)
             slicer.mrmlScene.RemoveNode(self._node)
             self._node = None
+
+    def forget(self) -> None:
+        """The scene has taken it away."""
+        self._node = None

@@ -24,19 +24,24 @@ def slice_node() -> Any | None:
     return logic.GetSliceNode() if logic is not None else None
 
 
-def renderer() -> Any | None:
-    """Where own actors of the view go."""
+def slice_view() -> Any | None:
+    """The widget in which the slice is drawn."""
     manager = slicer.app.layoutManager()
     widget = manager.sliceWidget(VIEW) if manager is not None else None
-    return widget.sliceView().renderWindow().GetRenderers().GetFirstRenderer() if widget is not None else None
+    return widget.sliceView() if widget is not None else None
+
+
+def renderer() -> Any | None:
+    """Where own actors of the view go."""
+    view = slice_view()
+    return view.renderWindow().GetRenderers().GetFirstRenderer() if view is not None else None
 
 
 def render_soon() -> None:
     """Asks the view to draw itself when the event loop comes to it."""
-    manager = slicer.app.layoutManager()
-    widget = manager.sliceWidget(VIEW) if manager is not None else None
-    if widget is not None:
-        widget.sliceView().scheduleRender()
+    view = slice_view()
+    if view is not None:
+        view.scheduleRender()
 
 
 def to_array(matrix: Any) -> np.ndarray:

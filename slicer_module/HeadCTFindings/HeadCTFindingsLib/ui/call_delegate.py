@@ -51,9 +51,7 @@ class CallDelegate(qt.QStyledItemDelegate):
         if self.unsaved(key):
             painter.fillRect(box.right() - 4, box.center().y() - 2, 4, 4, colours.warning)
 
-    def editorEvent(
-        self, event: qt.QEvent, model: qt.QAbstractItemModel, option: qt.QStyleOptionViewItem, index: qt.QModelIndex
-    ) -> bool:
+    def editorEvent(self, event: qt.QEvent, model: qt.QAbstractItemModel, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> bool:
         """Call the finding on release of the left button; the whole double click counts as two clicks, as on real buttons."""
         key = index.data(KEY_ROLE)
         if not key or not self.enabled_calls:
@@ -70,7 +68,9 @@ class CallDelegate(qt.QStyledItemDelegate):
 def buttons(cell: qt.QRect) -> tuple[qt.QRect, ...]:
     """The three buttons of a cell: present, uncertain, absent."""
     width, height = (cell.width() - 4 * _MARGIN - 4) // 3, cell.height() - 2 * _MARGIN
-    return tuple(qt.QRect(cell.left() + _MARGIN + number * (width + _MARGIN), cell.top() + _MARGIN, width, height - 1) for number in range(3))
+    return tuple(
+        qt.QRect(cell.left() + _MARGIN + number * (width + _MARGIN), cell.top() + _MARGIN, width, height - 1) for number in range(3)
+    )
 
 
 def state_at(cell: qt.QRect, at: qt.QPoint) -> str | None:
@@ -79,4 +79,3 @@ def state_at(cell: qt.QRect, at: qt.QPoint) -> str | None:
         if button.adjusted(-_MARGIN, -_MARGIN, _MARGIN - 1, _MARGIN).contains(at):
             return state
     return None
-

@@ -50,7 +50,9 @@ class CallsBar(qt.QWidget):
         if not open_study:
             text = ""
         elif unsaved:
-            text = f'<span style="color:{theme_now().warning.name()}">\N{BLACK CIRCLE}</span> {calls}, ' + _("{count} not submitted").format(count=unsaved)
+            text = f'<span style="color:{theme_now().warning.name()}">\N{BLACK CIRCLE}</span> {calls}, ' + _(
+                "{count} not submitted"
+            ).format(count=unsaved)
         elif called:
             text = f"{calls}, " + _("all submitted")
         else:

@@ -21,7 +21,14 @@ def draw_shares(painter: qt.QPainter, layout: MapLayout, lane: Box, values: Sequ
 
 
 def draw_signed(
-    painter: qt.QPainter, layout: MapLayout, lane: Box, values: Sequence[float], top: float, above: qt.QColor, below: qt.QColor, axis: qt.QColor
+    painter: qt.QPainter,
+    layout: MapLayout,
+    lane: Box,
+    values: Sequence[float],
+    top: float,
+    above: qt.QColor,
+    below: qt.QColor,
+    axis: qt.QColor,
 ) -> None:
     """Values from -`top` to `top` about a line in the middle of the lane: to the right of it, or above it, what is positive."""
     half = (lane.width if layout.upright else lane.height) // 2

@@ -129,7 +129,10 @@ class FindingsPanel(qt.QWidget):
             return
         demo, *rest = self.view.notes if self.view.demo else ("", *self.view.notes)
         parts = [f'<b><span style="color:{theme_now().demo.name()}">{escape(demo)}</span></b>'] if demo else []
-        parts += [escape(headline(self.catalogue, self.view)), f'<span style="color:{theme_now().muted.name()}">{escape(" ".join(rest))}</span>']
+        parts += [
+            escape(headline(self.catalogue, self.view)),
+            f'<span style="color:{theme_now().muted.name()}">{escape(" ".join(rest))}</span>',
+        ]
         self.notes.setText("<br>".join(parts))
 
     def _on_clicked(self, key: str, state: str) -> None:

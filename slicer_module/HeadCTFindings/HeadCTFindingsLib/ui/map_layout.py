@@ -102,7 +102,13 @@ def _upright(width: int, height: int, slices: int, experts: int, line: int, gap:
         lanes.append(Box(left, titles, lane, body))
         left += lane + gap
     return MapLayout(
-        True, slices, experts, *lanes, Box(gap, titles, axis - gap, body), Box(0, 0, width, titles), Box(gap, height - footer, width - 2 * gap, footer)
+        True,
+        slices,
+        experts,
+        *lanes,
+        Box(gap, titles, axis - gap, body),
+        Box(0, 0, width, titles),
+        Box(gap, height - footer, width - 2 * gap, footer),
     )
 
 

@@ -114,7 +114,9 @@ class _Drawing:
         values, lane, theme = self.shown.evidence, self.layout.evidence, self.theme
         if values is not None and len(values):
             top = float(np.abs(values).max())
-            curves.draw_signed(self.painter, self.layout, lane, values.tolist(), top, theme.evidence_for, theme.evidence_against, theme.muted)
+            curves.draw_signed(
+                self.painter, self.layout, lane, values.tolist(), top, theme.evidence_for, theme.evidence_against, theme.muted
+            )
         else:
             self.painter.setPen(theme.muted)
             words = NOT_ASSESSED if self.shown.key else "select a finding"
@@ -127,14 +129,18 @@ class _Drawing:
         if not layout.slices:
             return
         room = 2 * self.line if layout.upright else 3 * self.line
-        step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if step * layout.length / layout.slices >= room or step == 10**9)
+        step = next(
+            step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if step * layout.length / layout.slices >= room or step == 10**9
+        )
         for number in sorted({1, *range(step, layout.slices + 1, step)} - ({2} if step > 2 else set())):
             along = round(layout.centre(number - 1))
             if layout.upright:
                 box = Box(layout.axis.left, along - self.line // 2, layout.axis.width - 4, self.line)
                 text(self.painter, box, str(number), self.theme.muted, "right")
             else:
-                text(self.painter, Box(along - self.line, layout.axis.top, 2 * self.line, self.line), str(number), self.theme.muted, "centre")
+                text(
+                    self.painter, Box(along - self.line, layout.axis.top, 2 * self.line, self.line), str(number), self.theme.muted, "centre"
+                )
 
     def titles(self) -> None:
         """What each lane shows."""
@@ -176,7 +182,9 @@ def draw_legend(painter: qt.QPainter, box: Box, theme: Theme, view: PredictionVi
     metrics, line = painter.fontMetrics(), painter.fontMetrics().height()
     low, high = f"{ticks[0][1]} ", f" {ticks[-1][1]}  router weight"
     side = metrics.horizontalAdvance(low)
-    bar = Box(box.left + side, box.top + line // 4, max(min(box.width - side - metrics.horizontalAdvance(high), 8 * line), 2 * line), line // 2)
+    bar = Box(
+        box.left + side, box.top + line // 4, max(min(box.width - side - metrics.horizontalAdvance(high), 8 * line), 2 * line), line // 2
+    )
     painter.drawImage(rect(bar), qt.QImage(cells.data, cells.width, cells.height, qt.QImage.Format_RGBA8888))
     text(painter, Box(box.left, box.top, side, line), low, theme.muted)
     text(painter, Box(bar.right, box.top, box.right - bar.right, line), high, theme.muted)

@@ -281,7 +281,13 @@ class RouterMap(qt.QWidget):
         if demo and last[1] is not None:
             text(painter, last[1], "DEMO MODEL", self._colours.demo)
         words = SHORT_NOTE if last[1] is not None or not demo else f"DEMO MODEL · {SHORT_NOTE}"
-        text(painter, last[2], words, self._colours.demo if demo and last[1] is None else self._colours.muted, "left" if self.upright else "right")
+        text(
+            painter,
+            last[2],
+            words,
+            self._colours.demo if demo and last[1] is None else self._colours.muted,
+            "left" if self.upright else "right",
+        )
         if self.shown.sentence:
             painter.setPen(self._colours.text)
             sentence = Box(4, self.height - self._sentence_height(), self.width - 8, self._sentence_height())
