@@ -9,7 +9,7 @@ from typing import Any
 
 from .client_learning import LearningRoutes
 from .connection import Address, normalised
-from .transport import Cancellable, Transport
+from .transport import Cancellable, Transport, part
 
 INFERENCE_S = 900.0  # a large model on a CPU behind a full queue
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".zip")
@@ -65,25 +65,25 @@ class Client(LearningRoutes):
 
     def study(self, study: str, ticket: Cancellable | None = None) -> dict[str, Any]:
         """One study."""
-        return dict(self.http.json("GET", f"/headct/studies/{study}", ticket=ticket))
+        return dict(self.http.json("GET", f"/headct/studies/{part(study)}", ticket=ticket))
 
     def next_study(self, strategy: str, reader: str, another: bool = False, ticket: Cancellable | None = None) -> dict[str, Any] | None:
         """{id, why, random, lease, ...}; None when no study is left. `another` gives the open one back."""
         body = {"client_id": reader, "another": another}
-        return self.http.json("POST", f"/activelearning/{strategy}", body=body, ticket=ticket) or None
+        return self.http.json("POST", f"/activelearning/{part(strategy)}", body=body, ticket=ticket) or None
 
     def lease(self, study: str, reader: str, ticket: Cancellable | None = None) -> dict[str, Any]:
         """Opens a study by hand, or keeps it open: {taken_at, expires_at, ...} and who else has it open."""
-        return dict(self.http.json("PUT", f"/headct/studies/{study}/lease", {"reader": reader}, ticket=ticket))
+        return dict(self.http.json("PUT", f"/headct/studies/{part(study)}/lease", {"reader": reader}, ticket=ticket))
 
     def release(self, study: str, reader: str, ticket: Cancellable | None = None) -> bool:
         """Closes a study without reading it; whether it was open."""
-        return bool(self.http.json("DELETE", f"/headct/studies/{study}/lease", {"reader": reader}, ticket=ticket)["released"])
+        return bool(self.http.json("DELETE", f"/headct/studies/{part(study)}/lease", {"reader": reader}, ticket=ticket)["released"])
 
     def skip(self, study: str, reason: str, reader: str, ticket: Cancellable | None = None) -> dict[str, Any]:
         """Not to be offered a study again."""
         body = {"reason": reason, "reader": reader}
-        return dict(self.http.json("POST", f"/headct/studies/{study}/skip", body=body, ticket=ticket))
+        return dict(self.http.json("POST", f"/headct/studies/{part(study)}/skip", body=body, ticket=ticket))
 
     def upload_study(self, study: str, file: Path, ticket: Cancellable | None = None) -> str:
         """Adds a study for good and returns its id; reports `Transfer`. An id that is taken is refused with `study_exists`."""
@@ -96,7 +96,7 @@ class Client(LearningRoutes):
 
     def end_session(self, session: str, ticket: Cancellable | None = None) -> None:
         """Has the server forget an uploaded volume."""
-        self.http.json("DELETE", f"/session/{session}", ticket=ticket)
+        self.http.json("DELETE", f"/session/{part(session)}", ticket=ticket)
 
     def download_study(self, study: str, file: Path, ticket: Cancellable | None = None) -> Path:
         """Fetches a study's volume file; reports `Transfer`."""
@@ -113,11 +113,11 @@ class Client(LearningRoutes):
         """The Prediction of a study or a session. When it is cancelled here, the server takes it from its queue too."""
         query = {"image": study or None, "session_id": session or None, "output": "json"}
         identity = request_id or new_request_id()
-        return dict(self.http.json("POST", f"/infer/{model}", query, ticket=ticket, answer_s=INFERENCE_S, request_id=identity))
+        return dict(self.http.json("POST", f"/infer/{part(model)}", query, ticket=ticket, answer_s=INFERENCE_S, request_id=identity))
 
     def cancel_inference(self, request_id: str, ticket: Cancellable | None = None) -> int:
         """Takes an inference back, for everybody who asked under this id; how many."""
-        return int(self.http.json("DELETE", f"/headct/queue/{request_id}", ticket=ticket)["cancelled"])
+        return int(self.http.json("DELETE", f"/headct/queue/{part(request_id)}", ticket=ticket)["cancelled"])
 
     def submit(self, submission: Mapping[str, Any], ticket: Cancellable | None = None) -> dict[str, Any]:
         """Stores a Submission: {submission_id, study, received_at}; a repeat of the same document is stored once."""
@@ -125,11 +125,11 @@ class Client(LearningRoutes):
 
     def submissions(self, study: str, ticket: Cancellable | None = None) -> list[dict[str, Any]]:
         """All submissions on a study in the order of their arrival, with the probabilities that their readers saw."""
-        return list(self.http.json("GET", f"/headct/studies/{study}/submissions", ticket=ticket))
+        return list(self.http.json("GET", f"/headct/studies/{part(study)}/submissions", ticket=ticket))
 
     def label(self, study: str, ticket: Cancellable | None = None) -> dict[str, str]:
         """The label that follows from the submissions, {key: state}."""
-        return dict(self.http.json("GET", f"/headct/studies/{study}/label", ticket=ticket)["findings"])
+        return dict(self.http.json("GET", f"/headct/studies/{part(study)}/label", ticket=ticket)["findings"])
 
     def readings(self, reader: str, limit: int = 100, ticket: Cancellable | None = None) -> list[dict[str, Any]]:
         """What a reader has open, skipped or read, newest first."""

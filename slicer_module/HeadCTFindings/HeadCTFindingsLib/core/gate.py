@@ -36,7 +36,8 @@ class FindingVerdict:
     def text(self, catalogue: Catalogue) -> str:
         """One line."""
         change = "" if self.change is None else f", AUC {self.change:+.3f}"
-        return f"{catalogue.name(self.key)}: {VERDICTS.get(self.verdict, self.verdict)}{change} ({self.positives} with, {self.negatives} without)"
+        verdict = VERDICTS.get(self.verdict, self.verdict)
+        return f"{catalogue.name(self.key)}: {verdict}{change} ({self.positives} with, {self.negatives} without)"
 
 
 @dataclass(frozen=True)

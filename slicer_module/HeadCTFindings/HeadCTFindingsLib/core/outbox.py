@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import Cancelled, ServerError, Unreachable, passing, sentence
+from .errors import NOT_OURS, Cancelled, NotReadable, ServerError, Unreachable, passing, sentence
 from .files import private_folder, write_json
 
 FIRST_S, MOST_S = 2.0, 300.0
-_TOKEN = (401, 403)  # another token, and it goes through
+_TOKEN = ("unauthenticated", "forbidden")  # with another token it goes through
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ class Outbox:
 
     def retry(self, submission_id: str) -> None:
         """Puts a refused submission back among those to be sent. Raises KeyError."""
-        self._keep(replace(self._letters[submission_id], refused="", attempts=0, due=0.0))
+        with self._lock:
+            letter = self._letters[submission_id]
+        self._keep(replace(letter, refused="", attempts=0, due=0.0))
 
     def discard(self, submission_id: str) -> None:
         """Forgets a submission that was refused: only what the person said to drop is ever dropped."""
@@ -150,7 +152,7 @@ class Outbox:
                 receipt = submit(letter.document)
             except Cancelled:
                 raise
-            except (ServerError, Unreachable) as error:
+            except (ServerError, Unreachable, NotReadable) as error:
                 after = self._after(letter, error)
                 self._keep(after)
                 (refused if after.refused else waiting).append(after)
@@ -164,8 +166,8 @@ class Outbox:
     def _after(self, letter: Letter, error: Exception) -> Letter:
         """The letter after a failure: to be tried later and later, or refused for good."""
         attempts = letter.attempts + 1
-        token = isinstance(error, ServerError) and error.status in _TOKEN
-        if not (passing(error) or token):
+        # Only our server can refuse for good: what a proxy or another program answers says nothing about the submission.
+        if isinstance(error, ServerError) and error.code != NOT_OURS and error.code not in _TOKEN and not passing(error):
             return replace(letter, attempts=attempts, refused=sentence(error))
         asked = getattr(error, "retry_after", None)
         wait = min(FIRST_S * 2 ** min(attempts - 1, 16), MOST_S) * random.uniform(0.5, 1.0) if asked is None else min(asked, MOST_S)

@@ -14,13 +14,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from . import CLIENT
 from .connection import Address
-from .errors import Cancelled, NotReadable, ServerError, Unreachable
+from .errors import NOT_OURS, Cancelled, NotReadable, ServerError, Unreachable
 
 CONNECT_S = 5.0
 ANSWER_S = 15.0
@@ -162,7 +163,7 @@ class Transport:
         request_id: str | None,
     ) -> Iterator[http.client.HTTPConnection]:
         """A connection with the head of the request sent; every failure leaves it as one of our errors."""
-        target = self.address.path + quote(path)
+        target = self.address.path + path
         given = {name: value for name, value in (query or {}).items() if value is not None}
         if given:
             target += "?" + urlencode({name: _plain(value) for name, value in given.items()})
@@ -189,11 +190,12 @@ class Transport:
                 connection.putheader("Content-Length", str(length))
             connection.endheaders()
             yield connection
-        except (OSError, http.client.HTTPException) as error:
+        except Exception as error:
             if cut[0]:
                 raise Cancelled(path) from None
-            if isinstance(error, OSError) and error.filename is not None:
-                raise  # a file of this computer
+            of_the_network = isinstance(error, http.client.HTTPException) or (isinstance(error, OSError) and error.filename is None)
+            if not of_the_network:  # ours, or about a file of this computer
+                raise
             raise self.unreachable(error, answer_s) from error
         finally:
             if forget is not None:
@@ -205,8 +207,8 @@ class Transport:
         if not self.address.secure:
             return http.client.HTTPConnection(host, port, timeout=CONNECT_S)
         try:
-            context = ssl.create_default_context(cafile=self.certificate or None)
-        except (OSError, ssl.SSLError):
+            context = _tls(self.certificate)
+        except OSError:
             message = f"The certificate file {self.certificate} cannot be read."
             raise Unreachable("tls", message, "Choose the file of your certificate authority (PEM), or leave the field empty.") from None
         return http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=context)
@@ -250,6 +252,17 @@ class Transport:
         return Unreachable("refused", f"{base} cannot be reached: {error}.", "Check the network and the VPN.")
 
 
+def part(name: str) -> str:
+    """An id or name as one part of a path, whatever is in it."""
+    return quote(name, safe="")
+
+
+@cache
+def _tls(certificate: str) -> ssl.SSLContext:
+    """Reading the computer's certificates takes tens of milliseconds in which no other thread runs: once is enough."""
+    return ssl.create_default_context(cafile=certificate or None)
+
+
 def _refusal(answer: http.client.HTTPResponse, body: bytes) -> ServerError:
     try:
         document = json.loads(body)
@@ -265,7 +278,7 @@ def _refusal(answer: http.client.HTTPResponse, body: bytes) -> ServerError:
     except ValueError:
         retry_after = None
     request_id = document.get("request_id") or answer.headers.get("X-Request-ID") or ""
-    code = document.get("code") or "http_error"
+    code = document.get("code") or NOT_OURS
     return ServerError(str(code), str(message), answer.status, document.get("field"), retry_after, str(request_id))
 
 
@@ -289,4 +302,4 @@ def _plain(value: Any) -> str:
 
 def _shut(sock: socket.socket) -> None:
     with suppress(OSError):  # it is closed already
-        sock.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an SSLSocket's own would pull the rug from under the thread that reads
