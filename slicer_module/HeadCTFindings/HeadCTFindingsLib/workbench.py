@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import qt
-import slicer
 from slicer.i18n import tr as _
+
+import slicer
 
 from .app.controller import Controller
 from .app.preferences import Preferences

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..core.catalogue import Catalogue
 from ..core.client import Client
-from ..core.connection import ModelState, Status, normalised, check_connection
+from ..core.connection import ModelState, Status, check_connection, normalised
 from ..core.errors import Unreachable, sentence
 from ..core.worker import Ticket, Worker
 from ..ui.signal import Signal

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import slicer
 import vtk
+
+import slicer
 
 VIEW = "Red"
 

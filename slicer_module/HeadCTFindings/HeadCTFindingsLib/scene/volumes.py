@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import slicer
 import vtk
+
+import slicer
 
 from ..app.volume_file import VolumeData
 from ..core.errors import NotReadable

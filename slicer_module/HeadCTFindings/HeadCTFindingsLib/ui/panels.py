@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import qt
-
 from ..app.connection import ConnectionState
 from ..app.controller import Controller
 from .connection_panel import ConnectionPanel
