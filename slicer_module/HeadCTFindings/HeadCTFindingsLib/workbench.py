@@ -153,7 +153,7 @@ class Workbench:
             volumes.show(None)
 
     def _images(self, study: str, volume: VolumeData) -> None:
-        node = volumes.put_into_scene(volume, study)
+        node = volumes.put_into_scene(volume, study, self.panels.presets.current)
         self._show_node(study, node)
 
     def _sent(self, study: str, node_id: str) -> None:

@@ -77,7 +77,7 @@ def from_nrrd(content: bytes, ticket: Ticket | None = None) -> VolumeData:
         raise NotReadable(f"The volume's header lacks what it needs: {error}") from None
     if space != "right-anterior-superior" or encoding not in ("raw", "gzip") or len(directions) != 3 or len(shape) != 3:
         raise NotReadable("The volume is in another space or encoding than this module reads.")
-    raw = _unpacked(body, ticket) if encoding == "gzip" else body
+    raw = _unpacked(body, ticket) if encoding == "gzip" else bytearray(body)
     if len(raw) != dtype.itemsize * int(np.prod(shape)):
         raise NotReadable("The volume is incomplete. Open the study again.")
     matrix = np.eye(4)
@@ -86,16 +86,17 @@ def from_nrrd(content: bytes, ticket: Ticket | None = None) -> VolumeData:
     return VolumeData(voxels.astype(dtype.newbyteorder("="), copy=False), matrix)
 
 
-def _unpacked(body: bytes, ticket: Ticket | None) -> bytes:
-    inflate, pieces = zlib.decompressobj(zlib.MAX_WBITS | 16), []
+def _unpacked(body: bytes, ticket: Ticket | None) -> bytearray:
+    """In memory that can be written to, since the scene takes it over as it is."""
+    inflate, raw = zlib.decompressobj(zlib.MAX_WBITS | 16), bytearray()
     try:
         for start in range(0, len(body), _CHUNK):
             if ticket is not None:
                 ticket.check()
-            pieces.append(inflate.decompress(body[start : start + _CHUNK]))
+            raw += inflate.decompress(body[start : start + _CHUNK])
     except zlib.error:
         raise NotReadable("The volume is damaged. Open the study again.") from None
-    return b"".join(pieces)
+    return raw
 
 
 def _text(values: np.ndarray) -> str:

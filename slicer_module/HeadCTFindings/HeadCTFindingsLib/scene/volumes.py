@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 import slicer
 
@@ -37,12 +38,24 @@ def volume_of(node: Any) -> VolumeData:
     return VolumeData(np.array(voxels), views.to_array(matrix))
 
 
-def put_into_scene(volume: VolumeData, name: str) -> Any:
-    """A new scalar volume node with these voxels, ready to be shown."""
+def put_into_scene(volume: VolumeData, name: str, preset: WindowPreset) -> Any:
+    """A new scalar volume node with these voxels, which it shares, in a window. A few milliseconds, however large the volume is.
+
+    slicer.util.updateVolumeFromArray would copy the voxels, and default display nodes would take a histogram of them all.
+    """
+    slices, rows, columns = volume.voxels.shape
+    scalars = numpy_to_vtk(volume.voxels.reshape(-1), deep=False)
+    image = vtk.vtkImageData()
+    image.SetDimensions(columns, rows, slices)
+    image.GetPointData().SetScalars(scalars)
+    display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    display.SetDefaultColorMap()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(preset.width, preset.level)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    slicer.util.updateVolumeFromArray(node, volume.voxels)
+    node.SetAndObserveDisplayNodeID(display.GetID())
     node.SetIJKToRASMatrix(views.to_matrix(volume.ijk_to_ras))
-    node.CreateDefaultDisplayNodes()
+    node.SetAndObserveImageData(image)
     return node
 
 

@@ -1,0 +1,144 @@
+"""The whole story, as a radiologist would live it, against the real server with the demo model and demo phantoms."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from walk.radiologist import Radiologist
+from walk.server import StoryServer
+
+from harness import events
+from harness.event_loop import process
+from harness.session import load_module
+
+P99_MS, LONGEST_MS = 50.0, 150.0
+CLICKS_TO_SUBMIT = 4
+CALLS = (
+    ("subdural_hematoma", "present"),
+    ("midline_shift", "uncertain"),
+    ("sinusitis", "absent"),
+    ("epidural_hematoma", "absent"),
+    ("hydrocephalus", "uncertain"),
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """With four phantoms."""
+    running = StoryServer(tmp_path_factory.mktemp("server"))
+    running.studies.mkdir(parents=True)
+    running.run("phantom", str(running.studies), "--count", "4", "--seed", "61")
+    running.start()
+    running.wait()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def reader(slicer: Any, server: StoryServer, tmp_path: Path) -> Any:
+    """At a module that was connected to this server before."""
+    import qt
+
+    qt.QSettings().setValue("HeadCTFindings/server", server.address)
+    qt.QSettings().setValue("HeadCTFindings/reader", "anna")
+    slicer.app.window().resize(1500, 1000)
+    module = load_module()
+    pictures = Path(os.environ.get("HEADCT_STORY_PICTURES", tmp_path / "pictures"))
+    person = Radiologist(module, slicer, pictures)
+    person.wait(lambda: person.app.connection.state.phase == "connected", "the connection")
+    yield person
+    module.close()
+
+
+def stored(server: StoryServer, study: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"{server.address}/headct/studies/{study}/submissions", timeout=30) as answer:
+        return list(json.load(answer))
+
+
+def read_next(reader: Radiologist) -> str:
+    """Next study; its id, once images and prediction are there."""
+    before = reader.state.study
+    reader.press(reader.panels.study.next_button)
+    reader.wait(lambda: reader.state.study != before and reader.state.prediction is not None and reader.bench.volume is not None, "the next study")
+    return str(reader.state.study)
+
+
+def test_the_reader_goes_from_the_open_module_to_a_submitted_call_in_four_clicks(reader: Radiologist, server: StoryServer) -> None:
+    reader.picture("connected")
+    study = read_next(reader)
+    reader.picture("study_read")
+    reader.call("subdural_hematoma", "present")
+    reader.press(reader.panels.submit.submit_button)
+    reader.wait(lambda: bool(stored(server, study)), "the submission")
+    (record,) = stored(server, study)
+    assert record["submission"]["findings"] == {"subdural_hematoma": "present"}
+    assert record["submission"]["reader"] == "anna"
+    assert record["submission"]["seconds_spent"] > 0
+    assert set(record["shown_probabilities"]) >= {"subdural_hematoma"}
+    assert (reader.clicks <= CLICKS_TO_SUBMIT, reader.typed) == (True, 0), f"{reader.clicks} clicks"
+
+
+def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(reader: Radiologist, server: StoryServer) -> None:
+    study = read_next(reader)
+    view = reader.state.prediction
+    assert len(reader.panels.findings.table.findings.rows) == 75
+    _scrolling_moves_the_cursor(reader)
+    _a_finding_leads_to_its_slice(reader)
+    reader.picture("jumped_to_finding")
+    for key, state in CALLS:
+        reader.call(key, state)
+    assert reader.app.correcting.calls.called == dict(CALLS)
+    events.key(reader.panels.findings.table, "Ctrl+Z")
+    assert reader.app.correcting.calls.called == dict(CALLS[:-1])
+    reader.picture("five_calls_one_undone")
+
+    server.kill()
+    reader.type(reader.panels.submit.comment, "old films compared")
+    reader.press(reader.panels.submit.submit_button)
+    reader.wait(lambda: "not sent yet" in reader.app.correcting.state.outbox_line and not reader.app.correcting.outbox.waiting()[0].attempts == 0, "the outbox")
+    reader.picture("server_gone")
+    assert reader.app.correcting.state.waiting == 1
+    server.start()
+    reader.wait(lambda: reader.app.correcting.state.waiting == 0, "the submission after the restart", seconds=120)
+    (record,) = [each for each in stored(server, study) if each["submission"]["reader"] == "anna"]
+    assert record["submission"]["findings"] == dict(CALLS[:-1])
+    assert record["submission"]["comment"] == "old films compared"
+    assert record["submission"]["model"] == {"name": "demo", "version": view.version}
+    reader.wait(lambda: bool(reader.app.correcting.state.history), "the history")
+    reader.picture("submitted_after_restart")
+    late = reader.probe
+    assert late.percentile(99) < P99_MS, late.report()
+    assert late.percentile(100) < LONGEST_MS, late.report()
+
+
+def _scrolling_moves_the_cursor(reader: Radiologist) -> None:
+    view, where = reader.slicer.app.layoutManager().sliceWidget("Red").sliceView(), []
+    with reader.probe:
+        for _notch in range(12):
+            events.wheel(view, 1)
+            process(0.02)
+            where.append(reader.bench.map.cursor_position)
+    assert where == sorted(where)
+    assert where[-1] > where[0]
+    assert f"Slice {int(where[-1]) + 1}/" in reader.bench.overlay.text
+
+
+def _a_finding_leads_to_its_slice(reader: Radiologist) -> None:
+    view = reader.state.prediction
+    key = max(view.keys, key=lambda each: view.evidence_of(each).max())
+    with reader.probe:
+        reader.choose_row(key)
+        process(0.05)
+    assert reader.bench.link.index == view.best_slice(key)
+    reader.panels.map.slice_chosen.emit(3)
+    process(0.05)
+    assert reader.bench.link.index == 3
+    reader.choose_row("subdural_hematoma")
+    reader.choose_row(key)
+    process(0.05)
+    assert reader.bench.link.index == view.best_slice(key)
