@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from . import dialogs
 from .application import application
 from .event_loop import process
+from .session import start
 
 application()  # from here on `import qt` works in any test module
 
@@ -26,3 +28,19 @@ def app() -> Iterator[Any]:
     process(0)
     unhandled = running.take_unhandled()
     assert not unhandled, "exceptions in Qt callbacks:\n" + "\n".join(unhandled)
+
+
+@pytest.fixture
+def slicer() -> Iterator[Any]:
+    """The `slicer` module on a real, empty MRML scene; settings, layout and expected dialogs are clean again for each test."""
+    running = start()
+    import qt
+
+    qt.QSettings().clear()
+    yield running
+    running.app.window().moduleSelector().selectModule("")
+    running.mrmlScene.Clear(0)
+    running.app.setTesting(False)
+    running.app.layoutManager().setLayout(running.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    dialogs.take_asked()
+    assert not dialogs.unused(), "a dialog that the test expected did not come"

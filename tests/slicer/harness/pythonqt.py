@@ -90,7 +90,9 @@ def _set_attribute(self: Any, name: str, value: Any) -> None:
     described = getattr(kind, name, None)
     if hasattr(described, "__set__"):
         described.__set__(self, value)
-    elif _is_plain_qt(kind):
+    elif isinstance(described, QtCore.Property):  # of the stand-ins for ctk and qMRML; it is no Python descriptor
+        described.fset(self, value)
+    elif _is_plain_qt(kind) and not isinstance(value, QtCore.SignalInstance):  # PySide6 keeps signals of C++ objects so
         raise AttributeError(f"{kind.__name__} has no property {name}: PythonQt takes new attributes on Python subclasses only")
     else:
         vars(self)[name] = value  # no __setattr__ of a base is left that Python would let us call
