@@ -139,6 +139,11 @@ class Calls:
         """Does the last undone step again; what changed."""
         return self._move(self._undone, self._done, backwards=False)
 
+    def forget_steps(self) -> None:
+        """Nothing before this can be undone."""
+        self._done.clear()
+        self._undone.clear()
+
     @property
     def called(self) -> dict[str, str]:
         """The findings that were called and their states, in the order of the taxonomy."""

@@ -17,16 +17,15 @@ KIND_OF = {
     "lobar_hemorrhage": "intraparenchymal_hemorrhage",
     "brainstem_hemorrhage": "intraparenchymal_hemorrhage",
     "cerebellar_hemorrhage": "intraparenchymal_hemorrhage",
-    "hydrocephalus": "ventricular_enlargement",
-    "midline_shift": "mass_effect",
-    "subfalcine_herniation": "midline_shift",
+    "subfalcine_herniation": "mass_effect",
     "transtentorial_uncal_herniation": "mass_effect",
 }
-# Signs of the one on the right, and often its only ones: shown below it, though they may stand for something else.
+# What is seen together with the one on the right, and often the same thing: shown below it, though either may come without the other.
 SIGN_OF = {
+    "hydrocephalus": "ventricular_enlargement",
+    "midline_shift": "mass_effect",
     "loss_of_insular_ribbon": "acute_infarct",
     "loss_of_gray_white_differentiation": "acute_infarct",
-    "hemorrhagic_transformation": "acute_infarct",
     "tonsillar_herniation": "mass_effect",
     "basal_cistern_effacement": "mass_effect",
     "sulcal_effacement": "mass_effect",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .errors import NotReadable, ServerError, Unreachable
+from .errors import NOT_OURS, NotReadable, ServerError, Unreachable
 
 if TYPE_CHECKING:
     from .client import Client
@@ -154,17 +154,17 @@ class Status:
         )
 
 
-def test_connection(client: Client, ticket: Cancellable | None = None) -> Status:
-    """Walks the steps and tells what is there. Raises Unreachable, which names the step that failed and what to do."""
-    about = _about(client, ticket)
-    if client.auth_enabled(ticket):
-        who = _whose(client, ticket)
-    else:
-        who = {}
-    health, info, queue = client.health(ticket), client.info(ticket), client.queue(ticket)
+def check_connection(client: Client, ticket: Cancellable | None = None) -> Status:
+    """Walks the steps and tells what is there. Raises Unreachable, which names the step that failed and what to do, and Cancelled."""
+    version = _version(client, ticket)
+    try:
+        who = _whose(client, ticket) if client.auth_enabled(ticket) else {}
+        health, info, queue = client.health(ticket), client.info(ticket), client.queue(ticket)
+    except (ServerError, NotReadable) as error:
+        raise _http(error) from error
     return Status(
         address=client.address,
-        version=about,
+        version=version,
         health=str(health.get("status", "unknown")),
         reasons=tuple(str(reason.get("message", "")) for reason in health.get("reasons") or ()),
         devices=tuple(str(device.get("device", "")) for device in queue),
@@ -179,23 +179,25 @@ def test_connection(client: Client, ticket: Cancellable | None = None) -> Status
     )
 
 
-test_connection.__test__ = False  # type: ignore[attr-defined]  # a verb here, not a test of pytest
-
-
-def _about(client: Client, ticket: Cancellable | None) -> str:
-    other = "Another program answers here. Check the port: the server of Head CT MoLRE prints its own when it starts."
+def _version(client: Client, ticket: Cancellable | None) -> str:
+    """The version of a server that is ours."""
     try:
         about = client.about(ticket)
     except NotReadable:
-        raise Unreachable("app", "What answers at this address is no Head CT MoLRE server.", other) from None
+        raise _another_program() from None
     except ServerError as error:
-        raise Unreachable("http", f"The server answers with an error: {error.message} ({error.status}).", other) from error
+        if error.code == "unauthenticated":
+            raise _token_refused(client) from error
+        if error.code == NOT_OURS and 400 <= error.status < 500 and error.status not in (401, 407):
+            raise _another_program() from error
+        raise _http(error) from error
     if not isinstance(about, Mapping) or about.get("name") != APP_NAME:
-        raise Unreachable("app", "What answers at this address is no Head CT MoLRE server.", other)
+        raise _another_program()
     version = str(about.get("version", ""))
     if _numbers(version) < OLDEST_SERVER:
         least = ".".join(map(str, OLDEST_SERVER))
-        raise Unreachable("version", f"The server has version {version or 'unknown'}.", f"This module needs {least} or newer: update the server.")
+        remedy = f"This module needs {least} or newer: update the server."
+        raise Unreachable("version", f"The server has version {version or 'unknown'}.", remedy)
     return version
 
 
@@ -203,13 +205,38 @@ def _whose(client: Client, ticket: Cancellable | None) -> Mapping[str, Any]:
     try:
         return client.whoami(ticket)
     except ServerError as error:
-        if error.status not in (401, 403):
-            raise
-        if not client.token:
-            message, remedy = "The server asks for a token.", "Enter yours; the operator makes one with `headct-molre token create`."
-        else:
-            message, remedy = "The server does not take this token.", "It may have expired or been revoked: ask the operator for a new one."
-        raise Unreachable("token", message, remedy) from error
+        if error.code in ("unauthenticated", "forbidden"):
+            raise _token_refused(client) from error
+        raise
+
+
+def _token_refused(client: Client) -> Unreachable:
+    if not client.token:
+        remedy = "Enter yours; the operator makes one with `headct-molre token create`."
+        return Unreachable("token", "The server asks for a token.", remedy)
+    remedy = "It may have expired or been revoked: ask the operator for a new one."
+    return Unreachable("token", "The server does not take this token.", remedy)
+
+
+def _another_program() -> Unreachable:
+    remedy = "Another program answers there. Check the port: the server of Head CT MoLRE prints its own when it starts."
+    return Unreachable("app", "What answers at this address is no Head CT MoLRE server.", remedy)
+
+
+def _http(error: ServerError | NotReadable) -> Unreachable:
+    """An answer that is an error, by whoever is in front of the server or by itself."""
+    if isinstance(error, NotReadable):
+        return Unreachable(
+            "http", f"The server's answer cannot be read: {error}.", "Update the server and this module to versions that fit."
+        )
+    message = f"{error.message.rstrip('.')} ({error.status})."
+    if error.code != NOT_OURS:
+        return Unreachable("http", message, "Try again in a moment." if error.passing else "Tell the operator of the server.")
+    if error.status in (401, 407):
+        return Unreachable("http", message, "A proxy in front of the server asks for a login of its own; ask for an address without it.")
+    if error.status < 400:
+        return Unreachable("http", message, "")
+    return Unreachable("http", message, "A proxy answers for the server: it may be stopped. Tell its operator.")
 
 
 def _model(name: str, entry: Any) -> ModelState:

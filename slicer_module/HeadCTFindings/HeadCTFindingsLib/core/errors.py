@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 
+NOT_OURS = "http_error"  # the code of an answer that is not in our server's words: of a proxy, or of another program
+
+
 class ServerError(Exception):
     """The server answered and refused: its code, message and the field to blame, as docs/http.md says."""
 

@@ -13,6 +13,10 @@ import numpy as np
 from .errors import NotReadable
 
 
+_LEFT, _BACK, _FRONT, _TOP = np.array([[-1.0, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, 1]])
+_ALONG = 0.2  # cosine: a view within 12 degrees of the line through the slices shows all of them rather than one
+
+
 @dataclass(frozen=True)
 class Plane:
     """A model slice in RAS: its centre (3,) in mm, unit vectors (3,) along columns, rows and from slice to slice."""
@@ -88,21 +92,32 @@ class Frame:
         cosine = abs(float(_unit(np.asarray(view_normal, dtype=float)) @ self.normal))
         return float(np.degrees(np.arccos(min(cosine, 1.0))))
 
+    def index_of_view(self, slice_to_ras: np.ndarray) -> int | None:
+        """The slice that a view (4, 4) shows: where its plane crosses the line through the middles of all slices.
+
+        So a view that is moved in its own plane goes on showing the same slice, and `offset` leads to the slice it was asked for, also
+        where the view is tilted. A view along that line shows the slice through its middle. None outside of what the model saw.
+        """
+        step, normal = self.model_to_ras[:3, 0], view_normal(slice_to_ras)
+        across = float(normal @ step)
+        if abs(across) < _ALONG * float(np.linalg.norm(step)):
+            return self.index_at(view_centre(slice_to_ras))
+        position = float(normal @ (view_centre(slice_to_ras) - self.centre(0))) / across
+        return int(np.floor(position + 0.5)) if -0.5 <= position < self.slices - 0.5 else None
+
     def slice_to_ras(self, index: int) -> np.ndarray:
         """Slice-to-RAS (4, 4) that shows a slice as radiologists look at it: patient's right on the left, front at the top.
 
-        Its x axis is the in-plane direction nearest to the patient's left, its y axis the one nearest to the front, so that a flipped or
-        turned grid is shown upright. Left-handed like Slicer's own axial preset.
+        Axes follow the patient and not the grid, so that a flipped or turned grid is shown upright; slices that stand up have the patient's
+        top at the top. Left-handed like 3D Slicer's own axial view.
         """
         normal = self.normal
-        left = np.array([-1.0, 0.0, 0.0])
-        front = np.array([0.0, 1.0, 0.0])
-        wanted_x, wanted_y = (left, front) if abs(normal[0]) < 0.9 else (-front, np.array([0.0, 0.0, 1.0]))
-        y = _unit(wanted_y - (wanted_y @ normal) * normal) if abs(wanted_y @ normal) < 0.9 else _unit(np.cross(normal, wanted_x))
+        up = _FRONT if abs(normal @ _TOP) >= 0.5 else _TOP
+        y = _unit(up - (up @ normal) * normal)
         x = np.cross(y, normal)
-        x = x if x @ wanted_x > 0 else -x
+        x = x if x @ (_LEFT if abs(x @ _LEFT) > 0.5 else _BACK) > 0 else -x
         matrix = np.eye(4)
-        matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = x, y, normal, self.centre(index)
+        matrix[:3] = np.column_stack([x, y, -np.cross(x, y), self.centre(index)])
         return matrix
 
 

@@ -102,6 +102,11 @@ class PredictionView:
                 facts=dict(quality["facts"]),
                 timing_ms=dict(document["timing_ms"]),
             )
+            for part in ("probability", "logit", "bias", "attention", "router", "evidence", "centres"):
+                if not np.isfinite(getattr(view, part)).all():
+                    raise NotReadable(f"the prediction has numbers in {part} that are not finite")
+            if view.frame.slices != view.slices:
+                raise NotReadable(f"the prediction has {view.slices} slices and a frame of {view.frame.slices}")
         except NotReadable:
             raise
         except KeyError as error:

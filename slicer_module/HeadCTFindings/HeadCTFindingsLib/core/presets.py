@@ -23,10 +23,11 @@ class WindowPreset:
         return f"{self.name}: level {self.level:g} HU, width {self.width:g} HU (key {self.shortcut})"
 
 
+# The windows that the models look through, and the previews of the library show.
 PRESETS = (
     WindowPreset("brain", "Brain", 40, 80, "B"),
-    WindowPreset("subdural", "Subdural", 75, 215, "D"),
-    WindowPreset("stroke", "Stroke", 35, 40, "K"),
+    WindowPreset("subdural", "Subdural", 80, 200, "D"),
+    WindowPreset("stroke", "Stroke", 40, 40, "K"),
     WindowPreset("bone", "Bone", 600, 2800, "O"),
     WindowPreset("soft_tissue", "Soft tissue", 50, 400, "T"),
 )

@@ -6,7 +6,7 @@ One bleed is not five alarms: intraparenchymal and basal ganglia hemorrhage stan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -104,12 +104,22 @@ def headline(catalogue: Catalogue, prediction: PredictionView) -> str:
     above = alarms(catalogue, prediction)
     silent = int((~prediction.estimable).sum())
     if above:
-        named = ", ".join(catalogue.name(key) for key in above[:3])
+        named = ", ".join(_named(catalogue, prediction, key) for key in above[:3])
         more = f" and {len(above) - 3} more" if len(above) > 3 else ""
         line = f"Above threshold: {named}{more}."
     else:
         line = "Nothing is above its threshold; that rules nothing out."
     return line + (f" {silent} findings are not assessed by this model." if silent else "")
+
+
+def _named(catalogue: Catalogue, prediction: PredictionView, key: str) -> str:
+    """A finding with the most probable of those below it that are above threshold: the particular says more than the general."""
+    below = [each.key for each in catalogue.findings if key in catalogue.ancestors(each.key) and each.key in prediction.keys]
+    flagged = [each for each in below if prediction.positive[prediction.index(each)]]
+    if not flagged:
+        return catalogue.name(key)
+    best = max(flagged, key=lambda each: float(prediction.probability[prediction.index(each)]))
+    return f"{catalogue.name(key)} ({catalogue.name(best).lower()})"
 
 
 def _rows(catalogue: Catalogue, prediction: PredictionView | None, calls: Calls | None) -> dict[str, Row]:
@@ -160,9 +170,7 @@ def _ordered(catalogue: Catalogue, members: Sequence[Finding], rows: dict[str, R
 
     def family(key: str, depth: int) -> list[Row]:
         children = [family(child, depth + 1) for child in catalogue.children(key) if child in inside]
-        row = rows[key]
-        own = Row(**{**row.__dict__, "depth": depth})
-        return [own, *(row for block in sorted(children, key=_rank) for row in block)]
+        return [replace(rows[key], depth=depth), *(row for block in sorted(children, key=_rank) for row in block)]
 
     # A child whose parent is in another group stands by itself.
     roots = [finding.key for finding in members if finding.parent not in inside]

@@ -21,6 +21,10 @@ from .errors import Cancelled, passing
 _BREATH_S = 0.001
 
 
+# Lanes that the module uses: questions that take a moment, what a job does, the network on a study, volumes, and readers' calls.
+ASK, WATCH, INFER, TRANSFER, SUBMIT = "ask", "watch", "infer", "transfer", "submit"
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often and how long apart to try again what `worth` says may pass; waits grow by `factor` up to `most_s`, half of it random."""
@@ -124,7 +128,7 @@ class Worker:
         failed: Callable[[BaseException], None] | None = None,
         progress: Callable[[Any], None] | None = None,
         label: str = "",
-        lane: str = "default",
+        lane: str = ASK,
         retry: Retry | None = None,
     ) -> Ticket:
         """Runs `work(ticket)` in the thread of its lane; `poll()` then calls `done(result)` or `failed(error)`.
