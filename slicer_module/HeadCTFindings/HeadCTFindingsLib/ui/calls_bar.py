@@ -50,7 +50,9 @@ class CallsBar(qt.QWidget):
         if not open_study:
             text = ""
         elif unsaved:
-            text = f'<span style="color:{theme_now().warning.name()}">\N{BLACK CIRCLE}</span> {calls}, ' + _("{count} not submitted").format(count=unsaved)
+            text = f'<span style="color:{theme_now().warning.name()}">\N{BLACK CIRCLE}</span> {calls}, ' + _(
+                "{count} not submitted"
+            ).format(count=unsaved)
         elif called:
             text = f"{calls}, " + _("all submitted")
         else:
@@ -116,6 +118,6 @@ def _tool(text: str, icon: int, of: qt.QWidget) -> qt.QToolButton:
     made = qt.QToolButton()
     made.setText(text)
     made.setIcon(of.style().standardIcon(icon))
-    made.setToolButtonStyle(qt.Qt.ToolButtonTextBesideIcon)
+    made.setToolButtonStyle(qt.Qt.ToolButtonIconOnly)
     made.setAutoRaise(True)
     return made

@@ -90,11 +90,11 @@ def lay_out(width: int, height: int, slices: int, experts: int, line: int, uprig
 
 def _upright(width: int, height: int, slices: int, experts: int, line: int, gap: int) -> MapLayout:
     axis = 2 * line
-    titles, footer = line + gap, 8 * line + gap
+    titles, footer = 2 * line + gap, 8 * line + gap
     body = max(height - titles - footer - gap, 1)
     room = max(width - axis - 4 * gap, 3)
-    heat = room * 46 // 100 if experts else 0
-    attention = room * 22 // 100 if experts else room * 40 // 100
+    heat = room * 38 // 100 if experts else 0
+    attention = room * 31 // 100 if experts else room * 48 // 100
     evidence = room - heat - attention
     left = gap + axis
     lanes = []
@@ -102,7 +102,13 @@ def _upright(width: int, height: int, slices: int, experts: int, line: int, gap:
         lanes.append(Box(left, titles, lane, body))
         left += lane + gap
     return MapLayout(
-        True, slices, experts, *lanes, Box(gap, titles, axis - gap, body), Box(0, 0, width, titles), Box(gap, height - footer, width - 2 * gap, footer)
+        True,
+        slices,
+        experts,
+        *lanes,
+        Box(gap, titles, axis - gap, body),
+        Box(0, 0, width, titles),
+        Box(gap, height - footer, width - 2 * gap, footer),
     )
 
 
