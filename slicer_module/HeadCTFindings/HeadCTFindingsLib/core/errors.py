@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 NOT_OURS = "http_error"  # the code of an answer that is not in our server's words: of a proxy, or of another program
 
 

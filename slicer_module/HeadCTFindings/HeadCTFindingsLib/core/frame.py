@@ -12,7 +12,6 @@ import numpy as np
 
 from .errors import NotReadable
 
-
 _LEFT, _BACK, _FRONT, _TOP = np.array([[-1.0, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, 1]])
 _ALONG = 0.2  # cosine: a view within 12 degrees of the line through the slices shows all of them rather than one
 
