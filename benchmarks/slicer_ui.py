@@ -25,6 +25,7 @@ from harness.session import start  # noqa: E402
 start()
 
 import qt  # noqa: E402
+
 from HeadCTFindingsLib.core.calls import Calls  # noqa: E402
 from HeadCTFindingsLib.core.catalogue import Catalogue  # noqa: E402
 from HeadCTFindingsLib.core.prediction import PredictionView  # noqa: E402

@@ -12,13 +12,16 @@ from typing import Any
 from . import qt_module
 
 _running: list[Application] = []
+NOISE = ("This plugin does not support propagateSizeHints()", "QStandardPaths: ", "qt.qpa")  # of the offscreen platform, harmless
 
 
 class Application:
-    """Owns the QApplication; `unhandled` collects what PythonQt would print and forget (exceptions in slots and paints)."""
+    """Owns the QApplication; `unhandled` collects what PythonQt would print and forget: exceptions and Qt's warnings."""
 
     def __init__(self) -> None:
         qt = qt_module.install()
+        self.unhandled: list[str] = []
+        qt.qInstallMessageHandler(self._message)
         self.settings_folder = Path(tempfile.mkdtemp(prefix="headct-slicer-settings-"))
         qt.QCoreApplication.setOrganizationName("test harness")
         qt.QCoreApplication.setApplicationName("test harness")
@@ -28,15 +31,23 @@ class Application:
         self.qt_application: Any = qt.QApplication.instance() or qt.QApplication(["test-harness"])
         self.qt_application.setStyle("Fusion")
         self.qt_application.setQuitOnLastWindowClosed(False)
-        self.unhandled: list[str] = []
         sys.excepthook = self._collect
 
     def _collect(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self.unhandled.append("".join(traceback.format_exception(kind, error, trace)))
         sys.__excepthook__(kind, error, trace)
 
+    def _message(self, kind: Any, context: Any, text: str) -> None:
+        if (
+            kind.name in ("QtWarningMsg", "QtCriticalMsg", "QtFatalMsg")
+            and not f"{context.category}: {text}".startswith(NOISE)
+            and not text.startswith(NOISE)
+        ):
+            self.unhandled.append(f"{kind.name}: {text}")
+            sys.stderr.write(f"Qt: {text}\n")
+
     def take_unhandled(self) -> list[str]:
-        """The collected tracebacks, forgotten afterwards."""
+        """The collected tracebacks and warnings, forgotten afterwards."""
         taken, self.unhandled = self.unhandled, []
         return taken
 

@@ -24,7 +24,8 @@ def app() -> Iterator[Any]:
     process(0)
     for widget in running.qt_application.topLevelWidgets():
         widget.close()
-        widget.deleteLater()
+        if widget.objectName != "qSlicerMainWindow":
+            widget.deleteLater()
     process(0)
     unhandled = running.take_unhandled()
     assert not unhandled, "exceptions in Qt callbacks:\n" + "\n".join(unhandled)

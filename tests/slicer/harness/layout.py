@@ -9,7 +9,7 @@ import vtk
 
 from .qmrml import qMRMLSliceWidget
 from .qt_module import install as install_qt
-from .strict import Strict
+from .strict import Strict, observe
 
 qt = install_qt()
 
@@ -21,13 +21,15 @@ class qSlicerLayoutManager(Strict, qt.QObject):
         super().__init__()
         self._scene = scene
         self._viewport = qt.QWidget()
+        self._unused = qt.QWidget(self._viewport)  # the parent of what the current layout does not show
+        self._unused.hide()
         qt.QVBoxLayout(self._viewport).setContentsMargins(0, 0, 0, 0)
         self._slices = {name: qMRMLSliceWidget(logic) for name, logic in scene.slice_logics.items()}
         self._factories: dict[str, Any] = {}
         self._holders: list[Any] = []
         self._shown = ""
         self._node = scene.layout_logic.GetLayoutNode()
-        self._tag = self._node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._arrange)
+        observe(self, self._node, vtk.vtkCommand.ModifiedEvent, "_arrange")
         self._arrange()
 
     def viewport(self) -> Any:
@@ -69,7 +71,7 @@ class qSlicerLayoutManager(Strict, qt.QObject):
         for logic in self._scene.slice_logics.values():
             logic.FitSliceToBackground()
 
-    def _arrange(self, *_: Any) -> None:
+    def _arrange(self) -> None:
         description = self._node.GetCurrentLayoutDescription() or '<layout type="horizontal"></layout>'
         root = ElementTree.fromstring(description)
         key = description + "|" + ",".join(sorted(self._factories))
@@ -77,8 +79,7 @@ class qSlicerLayoutManager(Strict, qt.QObject):
             return
         self._shown = key
         for widget in self._own_widgets():
-            widget.hide()
-            widget.setParent(None)
+            widget.setParent(self._unused)
         box = self._viewport.layout()
         for holder in self._holders:
             box.removeWidget(holder)

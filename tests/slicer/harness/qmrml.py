@@ -11,7 +11,7 @@ import slicer
 
 from .qt_module import install as install_qt
 from .slice_view import qMRMLSliceView
-from .strict import Strict
+from .strict import Strict, observe
 
 qt = install_qt()
 
@@ -64,14 +64,11 @@ class qMRMLNodeComboBox(Strict, qt.QWidget):
             self._scene.RemoveObserver(tag)
         self._scene = scene
         events = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent, slicer.vtkMRMLScene.EndCloseEvent)
-        self._tags = [scene.AddObserver(event, self._scene_changed) for event in events] if scene is not None else []
+        self._tags = [observe(self, scene, event, "_fill") for event in events] if scene is not None else []
         self._fill()
 
     def mrmlScene(self) -> Any:
         return self._scene
-
-    def _scene_changed(self, *_: Any) -> None:
-        self._fill()
 
     def _nodes(self) -> list[Any]:
         if self._scene is None:
@@ -175,7 +172,7 @@ class qMRMLSliceWidget(Strict, qt.QWidget):
         layout.setSpacing(0)
         layout.addWidget(self._controller)
         layout.addWidget(self._view)
-        self._tag = logic.GetSliceNode().AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._controller.update())
+        self._tag = observe(self._controller, logic.GetSliceNode(), vtk.vtkCommand.ModifiedEvent, "update")
 
     def sliceLogic(self) -> Any:
         return self._logic

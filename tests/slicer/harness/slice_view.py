@@ -9,7 +9,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from .qt_module import install as install_qt
-from .strict import Strict
+from .strict import Strict, observe
 
 qt = install_qt()
 
@@ -43,15 +43,10 @@ class qMRMLSliceView(Strict, qt.QWidget):
         self._window.AddRenderer(self._renderer)
         self._annotation = vtk.vtkCornerAnnotation()
         self._renderer.AddViewProp(self._annotation)
-        self._tags = [node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._modified) for node in self._nodes()]
+        for subject in (logic, logic.GetSliceNode(), logic.GetSliceCompositeNode()):
+            observe(self, subject, vtk.vtkCommand.ModifiedEvent, "update")
         self.setMinimumSize(120, 120)
         self.setFocusPolicy(qt.Qt.StrongFocus)
-
-    def _nodes(self) -> list[Any]:
-        return [self._logic, self._logic.GetSliceNode(), self._logic.GetSliceCompositeNode()]
-
-    def _modified(self, *_: Any) -> None:
-        self.update()
 
     def mrmlSliceNode(self) -> Any:
         return self._logic.GetSliceNode()

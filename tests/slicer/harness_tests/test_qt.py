@@ -127,3 +127,11 @@ def test_settings_live_in_a_temporary_place() -> None:
 def test_waiting_says_what_did_not_happen() -> None:
     with pytest.raises(AssertionError, match="the table did not come true"):
         wait_until(lambda: False, 0.05, "the table")
+
+
+def test_the_lint_knows_the_properties_of_widgets() -> None:
+    from pythonqt_rules import WIDGET_PROPERTIES
+
+    meta = qt.QAbstractItemView.staticMetaObject
+    names = {meta.property(i).name() for i in range(meta.propertyCount())}
+    assert names - WIDGET_PROPERTIES == {"sizeHint", "minimumSizeHint"}

@@ -49,7 +49,7 @@ def draw_signed(
 def draw_expert_bars(
     painter: qt.QPainter, lane: Box, weights: Sequence[float], colour: qt.QColor, track: qt.QColor, text: qt.QColor, line: int
 ) -> None:
-    """One bar for each expert over a lane, from 0 to 1, with its number and its weight; in a narrow lane the figures stand above the bar."""
+    """One bar for each expert, from 0 to 1, with its number and its weight; in a narrow lane the figures stand above the bar."""
     room = lane.height / max(len(weights), 1)
     narrow = lane.width < 12 * line
     label, value = (0, 0) if narrow else (3 * line // 2, 5 * line // 2)

@@ -1,4 +1,4 @@
-"""The tree of the 75 findings: probability bar and tri-state call in each row, worked with the mouse or with the keys 1, 2, 3, 0 and arrows."""
+"""The tree of the findings: a bar and a tri-state call in each row, worked with the mouse or with the keys 1, 2, 3, 0 and arrows."""
 
 from __future__ import annotations
 
@@ -110,9 +110,8 @@ class FindingsTable(qt.QTreeView):
         self.calls.enabled_calls = allowed
         self.viewport().update()
 
-    def currentChanged(self, current: qt.QModelIndex, previous: qt.QModelIndex) -> None:
+    def _on_current(self, current: qt.QModelIndex, *_arguments: object) -> None:
         """Tell which finding was selected, but for what the table selects by itself."""
-        qt.QTreeView.currentChanged(self, current, previous)
         key = (current.data(KEY_ROLE) or "") if current.isValid() else ""
         if key and not self._quiet:
             self.selected.emit(key)
@@ -155,6 +154,8 @@ class FindingsTable(qt.QTreeView):
         self.header().setSectionsMovable(False)
         self.setToolTip(CALL_HELP)
         self.setObjectName("FindingsTable")
+        self._selection = self.selectionModel()
+        self._selection.currentChanged.connect(self._on_current)
         self.collapsed.connect(self._on_collapsed)
         self.expanded.connect(self._on_expanded)
         self._follow_theme()

@@ -1,7 +1,7 @@
 """Where the parts of the router map lie: plain arithmetic in widget pixels, no Qt.
 
-Upright (beside a slice view): one row for each slice with the most superior on top, lanes from left to right. Lying (in the panel): one column
-for each slice with the most inferior on the left, lanes from top to bottom.
+Upright (beside a slice view): one row for each slice with the most superior on top, lanes from left to right. Lying (in the panel):
+one column for each slice with the most inferior on the left, lanes from top to bottom.
 """
 
 from __future__ import annotations

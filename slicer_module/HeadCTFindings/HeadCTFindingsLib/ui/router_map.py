@@ -23,7 +23,8 @@ _NEXT = {qt.Qt.Key_Up: 1, qt.Qt.Key_Right: 1, qt.Qt.Key_Down: -1, qt.Qt.Key_Left
 class RouterMap(qt.QWidget):
     """Emits `slice_chosen(index)` on click, drag, wheel and keys; it moves its cursor only when told, so that the slice view leads.
 
-    Set `catalogue` for the names of findings. `upright` stands beside a slice view (superior on top); otherwise it lies in the panel (inferior on the left).
+    Set `catalogue` for the names of findings. `upright` stands beside a slice view (superior on top); otherwise it lies in the panel
+    (inferior on the left).
     """
 
     def __init__(self, upright: bool = False, parent: qt.QWidget | None = None) -> None:
