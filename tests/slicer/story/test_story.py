@@ -18,6 +18,7 @@ from harness.session import load_module
 
 P99_MS, LONGEST_MS = 50.0, 150.0
 CLICKS_TO_SUBMIT = 4
+ORDER = (3, 2, 4, 1)
 CALLS = (
     ("subdural_hematoma", "present"),
     ("midline_shift", "uncertain"),
@@ -32,7 +33,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """With four phantoms."""
     running = StoryServer(tmp_path_factory.mktemp("server"))
     running.studies.mkdir(parents=True)
-    running.run("phantom", str(running.studies), "--count", "4", "--seed", "61")
+    running.run("phantom", str(running.folder / "made"), "--count", str(len(ORDER)), "--seed", "0")
+    for place, number in enumerate(ORDER, 1):  # the one with most findings first, for the pictures
+        (running.folder / "made" / f"phantom-{number:04d}.nii.gz").rename(running.studies / f"head-ct-{place:02d}.nii.gz")
     running.start()
     running.wait()
     yield running
@@ -46,6 +49,7 @@ def reader(slicer: Any, server: StoryServer, tmp_path: Path) -> Any:
 
     qt.QSettings().setValue("HeadCTFindings/server", server.address)
     qt.QSettings().setValue("HeadCTFindings/reader", "anna")
+    qt.QSettings().setValue("HeadCTFindings/strategy", "first")
     slicer.app.window().resize(1500, 1000)
     module = load_module()
     pictures = Path(os.environ.get("HEADCT_STORY_PICTURES", tmp_path / "pictures"))
@@ -111,9 +115,7 @@ def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(re
     assert record["submission"]["model"] == {"name": "demo", "version": view.version}
     reader.wait(lambda: bool(reader.app.correcting.state.history), "the history")
     reader.picture("submitted_after_restart")
-    late = reader.probe
-    assert late.percentile(99) < P99_MS, late.report()
-    assert late.percentile(100) < LONGEST_MS, late.report()
+    reader.never_waited(P99_MS, LONGEST_MS)
 
 
 def _scrolling_moves_the_cursor(reader: Radiologist) -> None:

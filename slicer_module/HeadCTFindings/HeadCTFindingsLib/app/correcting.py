@@ -199,6 +199,8 @@ class Correcting:
             self._set(said=f"The server refused a submission: {sent.refused[0].refused}")
         elif sent.waiting:
             self._set(said=f"Kept on this computer: {sent.waiting[0].problem}")
+        if sent.stored and self._connection.state.lost:
+            self._connection.refresh()
         for receipt in sent.stored.values():
             study = str(receipt["study"])
             if study == self.state.study:

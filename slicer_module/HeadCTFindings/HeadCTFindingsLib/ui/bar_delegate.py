@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import qt
 
 from ..core.prediction import NOT_ASSESSED
 from ..core.rows import Group, Row, percent
+from .cell_cache import CellCache
 from .roles import GROUP_ROLE, KEY_ROLE
 from .theme import theme_now
 
@@ -22,18 +24,22 @@ class BarDelegate(qt.QStyledItemDelegate):
         row_of: Callable[[str], Row | None],
         group_of: Callable[[str], Group | None],
         before_of: Callable[[str], float | None],
+        cache: CellCache,
         parent: qt.QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self.row_of, self.group_of, self.before_of = row_of, group_of, before_of
+        self.row_of, self.group_of, self.before_of, self.cache = row_of, group_of, before_of, cache
         self.colours = theme_now()
 
     def paint(self, painter: qt.QPainter, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> None:
         """Draw the bar, or the summary of a group."""
-        box, key = option.rect, index.data(KEY_ROLE)
-        if option.state & qt.QStyle.State_Selected:
-            painter.fillRect(box, self.colours.selection)
-        row, group = (self.row_of(key), None) if key else (None, self.group_of(index.data(GROUP_ROLE) or ""))
+        key, title = index.data(KEY_ROLE), index.data(GROUP_ROLE)
+        selected = bool(option.state & qt.QStyle.State_Selected)
+        ground = self.colours.selection if selected else self.colours.base if key else self.colours.group
+        self.cache.draw(painter, option.rect, (key, title), ground, partial(self._paint_cell, key, title))
+
+    def _paint_cell(self, key: str, title: str, painter: qt.QPainter, box: qt.QRect) -> None:
+        row, group = (self.row_of(key), None) if key else (None, self.group_of(title))
         if row is not None:
             self._paint_row(painter, box, row)
         elif group is not None:

@@ -6,10 +6,12 @@ Painted, since 75 rows of real buttons or combo boxes make the table slow (measu
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import qt
 
 from ..core.calls import ABSENT, PRESENT, STATES, UNCERTAIN
+from .cell_cache import CellCache
 from .roles import KEY_ROLE
 from .signal import Signal
 from .theme import theme_now
@@ -24,21 +26,27 @@ class CallDelegate(qt.QStyledItemDelegate):
     Emits `clicked(key, state)`.
     """
 
-    def __init__(self, state_of: Callable[[str], str], unsaved: Callable[[str], bool], parent: qt.QObject | None = None) -> None:
+    def __init__(
+        self, state_of: Callable[[str], str], unsaved: Callable[[str], bool], cache: CellCache, parent: qt.QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self.state_of, self.unsaved = state_of, unsaved
+        self.state_of, self.unsaved, self.cache = state_of, unsaved, cache
         self.clicked = Signal("key and state of the button that was clicked")
         self.colours = theme_now()
         self.enabled_calls = True
 
     def paint(self, painter: qt.QPainter, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> None:
         """Three buttons, the chosen one filled; a dot where the call is not submitted yet."""
-        box, key = option.rect, index.data(KEY_ROLE)
-        if option.state & qt.QStyle.State_Selected:
-            painter.fillRect(box, self.colours.selection)
-        if not key or not self.enabled_calls:
-            return
-        state, colours = self.state_of(key), self.colours
+        key, selected = index.data(KEY_ROLE), bool(option.state & qt.QStyle.State_Selected)
+        ground = self.colours.selection if selected else self.colours.base if key else self.colours.group
+        shown = (self.state_of(key), self.unsaved(key)) if key and self.enabled_calls else None
+        if shown is None:
+            painter.fillRect(option.rect, ground)
+        else:
+            self.cache.draw(painter, option.rect, shown, ground, partial(self._paint_cell, *shown))
+
+    def _paint_cell(self, state: str, unsaved: bool, painter: qt.QPainter, box: qt.QRect) -> None:
+        colours = self.colours
         for each, button in zip(STATES, buttons(box), strict=True):
             chosen = each == state
             colour = getattr(colours, each)
@@ -48,7 +56,7 @@ class CallDelegate(qt.QStyledItemDelegate):
             painter.drawRect(button)
             painter.setPen(colours.on_call if chosen else colours.muted)
             painter.drawText(button, qt.Qt.AlignCenter, SIGNS[each])
-        if self.unsaved(key):
+        if unsaved:
             painter.fillRect(box.right() - 4, box.center().y() - 2, 4, 4, colours.warning)
 
     def editorEvent(self, event: qt.QEvent, model: qt.QAbstractItemModel, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> bool:

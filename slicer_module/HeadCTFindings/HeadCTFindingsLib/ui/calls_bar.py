@@ -118,6 +118,6 @@ def _tool(text: str, icon: int, of: qt.QWidget) -> qt.QToolButton:
     made = qt.QToolButton()
     made.setText(text)
     made.setIcon(of.style().standardIcon(icon))
-    made.setToolButtonStyle(qt.Qt.ToolButtonTextBesideIcon)
+    made.setToolButtonStyle(qt.Qt.ToolButtonIconOnly)
     made.setAutoRaise(True)
     return made

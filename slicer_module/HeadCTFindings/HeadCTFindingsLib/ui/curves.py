@@ -49,21 +49,21 @@ def draw_signed(
 def draw_expert_bars(
     painter: qt.QPainter, lane: Box, weights: Sequence[float], colour: qt.QColor, track: qt.QColor, text: qt.QColor, line: int
 ) -> None:
-    """One bar for each expert over a lane, from 0 to 1, with its number and its weight."""
+    """One bar for each expert, from 0 to 1, with its number and its weight; in a narrow lane the figures stand above the bar."""
     room = lane.height / max(len(weights), 1)
-    label, value = 3 * line // 2, 3 * line
-    length = max(lane.width - label - value, 8)
-    thickness = max(min(round(room) - 4, line), 3)
+    narrow = lane.width < 12 * line
+    label, value = (0, 0) if narrow else (3 * line // 2, 5 * line // 2)
+    length = lane.width - label - value
+    thickness = max(min(round(room) - (line + 6 if narrow else 4), line), 3)
     for number, weight in enumerate(weights):
-        top = round(lane.top + number * room)
-        middle = top + (round(room) - thickness) // 2
-        painter.fillRect(lane.left + label, middle, length, thickness, track)
-        painter.fillRect(lane.left + label, middle, _pixels(weight, 1.0, length), thickness, colour)
+        top, height = round(lane.top + number * room), line if narrow else round(room)
+        bar = top + height if narrow else top + (height - thickness) // 2
+        painter.fillRect(lane.left + label, bar, length, thickness, track)
+        painter.fillRect(lane.left + label, bar, _pixels(weight, 1.0, length), thickness, colour)
         painter.setPen(text)
-        painter.drawText(qt.QRect(lane.left, top, label, round(room)), qt.Qt.AlignVCenter | qt.Qt.AlignLeft, str(number + 1))
-        painter.drawText(
-            qt.QRect(lane.left + label + length, top, value, round(room)), qt.Qt.AlignVCenter | qt.Qt.AlignRight, f"{weight:.2f}"
-        )
+        figures = qt.QRect(lane.left, top, lane.width, height)
+        painter.drawText(figures, qt.Qt.AlignVCenter | qt.Qt.AlignLeft, str(number + 1))
+        painter.drawText(figures, qt.Qt.AlignVCenter | qt.Qt.AlignRight, f"{weight:.2f}")
 
 
 def _pixels(value: float, top: float, room: int) -> int:

@@ -7,13 +7,14 @@ model is replaced is not the same in PythonQt and PySide6, and both crash on the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import qt
 
 from ..core.catalogue import Catalogue
 from ..core.rows import Group, Row
 from .roles import CALL, CALL_HELP, COLUMNS, GROUP_ROLE, KEY_ROLE, NAME, PROBABILITY, SEARCH_ROLE
+from .theme import Theme
 
 Path = tuple[int, ...]
 
@@ -69,21 +70,29 @@ class FindingsModel:
         """Indexes of the headings in the filtered model."""
         return [self.proxy.index(number, NAME) for number in range(self.proxy.rowCount())]
 
-    def describe(self, keys: Iterable[str], text: qt.QBrush, muted: qt.QBrush) -> None:
-        """Write emphasis, colour and tooltip of findings where they changed: every write costs a repaint."""
-        for key in keys:
-            row = self.rows[key]
-            wanted = (row.tooltip, row.positive, row.probability is None)
+    def describe(self, theme: Theme) -> None:
+        """Write emphasis, colours and tooltips where they changed: every write costs a repaint."""
+        text, muted, ground = qt.QBrush(theme.text), qt.QBrush(theme.muted), qt.QBrush(theme.group)
+        for number in range(self.source.rowCount()) if not self._written else ():
+            for column in range(len(COLUMNS)):
+                self.source.setData(self.source.index(number, column), ground, qt.Qt.BackgroundRole)
+            self.source.setData(self.source.index(number, NAME), _bold(True), qt.Qt.FontRole)
+        for key, row in self.rows.items():
+            tip = f"{row.tooltip}\nAcuity: {row.acuity}."
+            wanted = (tip, row.positive, row.probability is None)
             if self._written.get(key) == wanted:
                 continue
             self._written[key] = wanted
             name = self._at(self.source, self._paths[key], NAME)
-            font = qt.QFont()
-            font.setBold(row.positive)
-            self.source.setData(name, font, qt.Qt.FontRole)
+            self.source.setData(name, _bold(row.positive), qt.Qt.FontRole)
             self.source.setData(name, muted if row.probability is None else text, qt.Qt.ForegroundRole)
             for column in (NAME, PROBABILITY):
-                self.source.setData(self._at(self.source, self._paths[key], column), row.tooltip, qt.Qt.ToolTipRole)
+                self.source.setData(self._at(self.source, self._paths[key], column), tip, qt.Qt.ToolTipRole)
+
+    def name_column(self, column: int, title: str) -> None:
+        """Write a column's title, in later models too."""
+        self.titles = tuple(title if number == column else each for number, each in enumerate(self.titles))
+        self.source.setHeaderData(column, qt.Qt.Horizontal, title)
 
     def forget_colours(self) -> None:
         """Have all rows described anew, after a change of theme."""
@@ -95,7 +104,7 @@ class FindingsModel:
         model.setColumnCount(len(COLUMNS))
         self._paths, self._written = {}, {}
         for number, group in enumerate(self.groups):
-            self._insert(model, (number,), "", group.title, group.title, "")
+            self._insert(model, (number,), "", group.title[:1].upper() + group.title[1:], group.title, "")
             counts: dict[Path, int] = {}
             above: list[tuple[int, Path]] = [(-1, (number,))]
             for row in group.rows:
@@ -137,3 +146,10 @@ class FindingsModel:
         for depth, row in enumerate(path):
             index = model.index(row, column if depth == len(path) - 1 else NAME, index)
         return index
+
+
+def _bold(bold: bool) -> qt.QFont:
+    """A font that only says bold or not: everything else is the view's."""
+    font = qt.QFont()
+    font.setBold(bold)
+    return font

@@ -9,7 +9,7 @@ import qt
 from ..core.calls import NOT_ASSESSED, Calls, Change, RestPlan
 from ..core.catalogue import Catalogue
 from ..core.prediction import PredictionView
-from ..core.rows import groups, headline
+from ..core.rows import Group, groups, headline
 from .calls_bar import CallsBar
 from .findings_table import FindingsTable
 from .findings_toolbar import FindingsToolbar, narrowed
@@ -120,8 +120,11 @@ class FindingsPanel(qt.QWidget):
     def _arrange(self) -> None:
         if self.catalogue is None:
             return
-        rows = groups(self.catalogue, self.view, self.calls, by=self.toolbar.by)  # type: ignore[arg-type]
-        self.table.show_groups(narrowed(rows, self.toolbar.chosen, self._before), self.catalogue, self._before)
+        rows = narrowed(groups(self.catalogue, self.view, self.calls, by=self.toolbar.by), self.toolbar.chosen, self._before)  # type: ignore[arg-type]
+        if self.toolbar.by == "category":
+            rows = tuple(sorted(rows, key=_nothing_above))  # acuity has its own order; sorting keeps that of the taxonomy otherwise
+        self.table.mark_demo(self.view is not None and self.view.demo)
+        self.table.show_groups(rows, self.catalogue, self._before)
 
     def _show_notes(self) -> None:
         self.notes.setVisible(self.view is not None)
@@ -170,6 +173,10 @@ class FindingsPanel(qt.QWidget):
         """A step with the finding's name in place of its key."""
         key, colon, state = (step or "").partition(": ")
         return f"{self.catalogue.name(key)}{colon}{state}" if step and colon and self.catalogue is not None else step
+
+
+def _nothing_above(group: Group) -> bool:
+    return group.alarms == 0
 
 
 def _changed_probabilities(view: PredictionView | None, before: PredictionView | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The tree of the 75 findings: probability bar and tri-state call in each row, worked with the mouse or with the keys 1, 2, 3, 0 and arrows."""
+"""The tree of the findings: a bar and a tri-state call in each row, worked with the mouse or with the keys 1, 2, 3, 0 and arrows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from ..core.catalogue import Catalogue
 from ..core.rows import Group
 from .bar_delegate import BarDelegate
 from .call_delegate import CallDelegate
+from .cell_cache import CellCache
 from .findings_model import FindingsModel
-from .roles import CALL, CALL_HELP, KEY_ROLE, NAME, PROBABILITY
+from .roles import CALL, CALL_HELP, COLUMNS, GROUP_ROLE, KEY_ROLE, NAME, PROBABILITY
 from .signal import Signal
 from .theme import theme_now
 
+DEMO_TITLE = "DEMO probability"
 _STATES = {
     qt.Qt.Key_1: PRESENT,
     qt.Qt.Key_2: UNCERTAIN,
@@ -43,8 +45,9 @@ class FindingsTable(qt.QTreeView):
         self.typed_call = Signal("key and state that a key stands for")
         self.before: Mapping[str, float] = {}
         self.findings = FindingsModel(self)
-        self.bars = BarDelegate(self._row, self.findings.group, self._before, self)
-        self.calls = CallDelegate(state_of, unsaved, self)
+        self.painted = CellCache(self._pixel_ratio)
+        self.bars = BarDelegate(self._row, self.findings.group, self._before, self.painted, self)
+        self.calls = CallDelegate(state_of, unsaved, self.painted, self)
         self.calls.clicked.connect(self.clicked_call.emit)
         self._colours = theme_now()
         self._quiet = False
@@ -56,6 +59,7 @@ class FindingsTable(qt.QTreeView):
         """Show these groups, and where given the probabilities that an earlier version gave; keeps selection and closed groups."""
         key = self.selected_key()
         self.before = dict(before or {})
+        self.painted.clear()
         self._quiet = True
         try:
             if self.findings.show(groups, catalogue):
@@ -97,14 +101,17 @@ class FindingsTable(qt.QTreeView):
         """Show the calls as they are now."""
         self.viewport().update()
 
+    def mark_demo(self, demo: bool) -> None:
+        """Say above the bars that they are those of a demo model."""
+        self.findings.name_column(PROBABILITY, DEMO_TITLE if demo else COLUMNS[PROBABILITY])
+
     def allow_calls(self, allowed: bool) -> None:
         """Show and take calls, or none of both while there is no study."""
         self.calls.enabled_calls = allowed
         self.viewport().update()
 
-    def currentChanged(self, current: qt.QModelIndex, previous: qt.QModelIndex) -> None:
+    def _on_current(self, current: qt.QModelIndex, *_arguments: object) -> None:
         """Tell which finding was selected, but for what the table selects by itself."""
-        qt.QTreeView.currentChanged(self, current, previous)
         key = (current.data(KEY_ROLE) or "") if current.isValid() else ""
         if key and not self._quiet:
             self.selected.emit(key)
@@ -147,12 +154,17 @@ class FindingsTable(qt.QTreeView):
         self.header().setSectionsMovable(False)
         self.setToolTip(CALL_HELP)
         self.setObjectName("FindingsTable")
+        self._selection = self.selectionModel()
+        self._selection.currentChanged.connect(self._on_current)
         self.collapsed.connect(self._on_collapsed)
         self.expanded.connect(self._on_expanded)
         self._follow_theme()
 
     def _row(self, key: str) -> object:
         return self.findings.rows.get(key)
+
+    def _pixel_ratio(self) -> float:
+        return self.devicePixelRatioF()
 
     def _before(self, key: str) -> float | None:
         return self.before.get(key)
@@ -163,25 +175,24 @@ class FindingsTable(qt.QTreeView):
         try:
             self.expandAll()
             for index in self.findings.headings():
-                if index.data(qt.Qt.DisplayRole) in self._closed:
+                if index.data(GROUP_ROLE) in self._closed:
                     self.collapse(index)
-                self.setFirstColumnSpanned(index.row(), qt.QModelIndex(), False)
         finally:
             self._quiet = quiet
 
     def _on_collapsed(self, index: qt.QModelIndex) -> None:
         if not self._quiet and not index.data(KEY_ROLE):
-            self._closed.add(index.data(qt.Qt.DisplayRole))
+            self._closed.add(index.data(GROUP_ROLE))
 
     def _on_expanded(self, index: qt.QModelIndex) -> None:
         if not self._quiet and not index.data(KEY_ROLE):
-            self._closed.discard(index.data(qt.Qt.DisplayRole))
+            self._closed.discard(index.data(GROUP_ROLE))
 
     def _size_columns(self) -> None:
         """Names get up to half of the width, calls what three buttons need, bars the rest."""
         line, room = self.fontMetrics().height(), self.viewport().width
-        call = 7 * line
-        name = min(max((room - call) * 45 // 100, 9 * line), 22 * line)
+        call = 11 * line // 2
+        name = min(max((room - call) * 48 // 100, 9 * line), 24 * line)
         self.setColumnWidth(CALL, call)
         self.setColumnWidth(NAME, name)
         self.setColumnWidth(PROBABILITY, max(room - call - name, 6 * line))
@@ -194,11 +205,11 @@ class FindingsTable(qt.QTreeView):
             palette.setColor(qt.QPalette.Highlight, self._colours.selection)
             palette.setColor(qt.QPalette.HighlightedText, self._colours.text)
             self.setPalette(palette)
+            self.painted.clear()
             self.findings.forget_colours()
             self._describe()
         finally:
             self._tinting = False
 
     def _describe(self) -> None:
-        text, muted = qt.QBrush(self._colours.text), qt.QBrush(self._colours.muted)
-        self.findings.describe(self.findings.rows, text, muted)
+        self.findings.describe(self._colours)

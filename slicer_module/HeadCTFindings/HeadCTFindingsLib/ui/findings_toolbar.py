@@ -104,4 +104,6 @@ def _list(entries: list[tuple[str, str]], tip: str) -> qt.QComboBox:
     for data, text in entries:
         made.addItem(text, data)
     made.setToolTip(tip)
+    made.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(9)
     return made

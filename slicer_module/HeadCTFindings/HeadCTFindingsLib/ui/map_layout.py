@@ -1,7 +1,7 @@
 """Where the parts of the router map lie: plain arithmetic in widget pixels, no Qt.
 
-Upright (beside a slice view): one row for each slice with the most superior on top, lanes from left to right. Lying (in the panel): one column
-for each slice with the most inferior on the left, lanes from top to bottom.
+Upright (beside a slice view): one row for each slice with the most superior on top, lanes from left to right. Lying (in the panel):
+one column for each slice with the most inferior on the left, lanes from top to bottom.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def lay_out(width: int, height: int, slices: int, experts: int, line: int, uprig
 
 def _upright(width: int, height: int, slices: int, experts: int, line: int, gap: int) -> MapLayout:
     axis = 2 * line
-    titles, footer = line + gap, 8 * line + gap
+    titles, footer = 2 * line + gap, 8 * line + gap
     body = max(height - titles - footer - gap, 1)
     room = max(width - axis - 4 * gap, 3)
-    heat = room * 46 // 100 if experts else 0
-    attention = room * 22 // 100 if experts else room * 40 // 100
+    heat = room * 38 // 100 if experts else 0
+    attention = room * 31 // 100 if experts else room * 48 // 100
     evidence = room - heat - attention
     left = gap + axis
     lanes = []

@@ -149,16 +149,49 @@ class _Drawing:
         if layout.experts:
             names.append((layout.heat, "expert", theme.text))
         for lane, name, colour in names:
-            if layout.upright:
-                text(self.painter, Box(lane.left, 0, lane.width, layout.titles.height), self.title(name, lane), colour, "centre")
-            else:
-                text(self.painter, Box(layout.titles.left, lane.top, layout.titles.width, min(self.line, lane.height)), name, colour)
+            box = (
+                Box(lane.left - 2, 0, lane.width + 4, self.line)
+                if layout.upright
+                else Box(layout.titles.left, lane.top, layout.titles.width, self.line)
+            )
+            text(self.painter, box, f"{name}s" if name == "expert" else name, colour, "centre" if layout.upright else "left")
+            below = Box(box.left, box.bottom, box.width, self.line)
+            if name != "expert" and (layout.upright or lane.height >= 2 * self.line):
+                text(self.painter, below, self.extent(name), self.theme.muted, "centre" if layout.upright else "left")
+            elif name == "expert" and layout.upright and self.shown.by_slice:
+                self.expert_columns(below)
+        if not layout.upright and self.shown.evidence is not None:
+            self.name_in_lane()
         if layout.experts and self.shown.by_slice and not layout.upright:
             self.expert_numbers()
 
-    def title(self, name: str, lane: Box) -> str:
-        """The lane's name; for experts their numbers."""
-        return f"experts 1-{self.layout.experts}" if name == "expert" else name
+    def name_in_lane(self) -> None:
+        """The finding's name over its curve, on ground that lets both be read."""
+        lane, metrics = self.layout.evidence, self.painter.fontMetrics()
+        box = Box(
+            lane.left + 2, lane.top + 1, min(metrics.horizontalAdvance(self.shown.name) + 8, lane.width - 4), min(self.line, lane.height)
+        )
+        ground = qt.QColor(self.theme.base)
+        ground.setAlpha(190)
+        self.painter.fillRect(rect(box), ground)
+        text(self.painter, Box(box.left + 3, box.top, box.width - 3, box.height), self.shown.name, self.theme.text)
+
+    def extent(self, name: str) -> str:
+        """The value at the outer end of a lane."""
+        if name == "attention":
+            return f"0\N{EN DASH}{100 * self.shown.view.attention.max(initial=0.0):.1f} %"
+        evidence = self.shown.evidence
+        return "" if evidence is None else f"\N{PLUS-MINUS SIGN}{np.abs(evidence).max(initial=0.0):.2f}"
+
+    def expert_columns(self, below: Box) -> None:
+        """The number of each expert above its column."""
+        width = self.layout.heat.width / self.layout.experts
+        if width < self.line * 0.6:
+            text(self.painter, below, f"1\N{EN DASH}{self.layout.experts}", self.theme.muted, "centre")
+            return
+        for number in range(self.layout.experts):
+            box = Box(round(self.layout.heat.left + number * width), below.top, round(width), self.line)
+            text(self.painter, box, str(number + 1), self.theme.muted, "centre")
 
     def expert_numbers(self) -> None:
         """The number of each expert beside its row, where rows are high enough to be told apart."""
@@ -180,11 +213,9 @@ def draw_legend(painter: qt.QPainter, box: Box, theme: Theme, view: PredictionVi
     """The colours of the router weights, with the least and the greatest weight."""
     cells, ticks = router_map.legend(view)
     metrics, line = painter.fontMetrics(), painter.fontMetrics().height()
-    low, high = f"{ticks[0][1]} ", f" {ticks[-1][1]}  router weight"
-    side = metrics.horizontalAdvance(low)
-    bar = Box(
-        box.left + side, box.top + line // 4, max(min(box.width - side - metrics.horizontalAdvance(high), 8 * line), 2 * line), line // 2
-    )
+    low, high = f"{ticks[0][1]} ", f" {ticks[-1][1]} weight"
+    side, words = metrics.horizontalAdvance(low) + 3, metrics.horizontalAdvance(high) + 3
+    bar = Box(box.left + side, box.top + line // 4, max(min(box.width - side - words, 6 * line), 2 * line), line // 2)
     painter.drawImage(rect(bar), qt.QImage(cells.data, cells.width, cells.height, qt.QImage.Format_RGBA8888))
     text(painter, Box(box.left, box.top, side, line), low, theme.muted)
     text(painter, Box(bar.right, box.top, box.right - bar.right, line), high, theme.muted)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+
 from ..app.connection import ConnectionState
 from ..app.controller import Controller
 from .connection_panel import ConnectionPanel
@@ -26,7 +28,8 @@ class Panels:
         self.study = StudyPanel(controller.reading, ui.volumeSelector, read_volume)
         self.presets = WindowPresets(controller.preferences["window"])
         self.findings = FindingsPanel()
-        self.findings.setMinimumHeight(420)
+        self.findings.setMinimumSize(qt.QSize(420, 420))
+        self.findings.bar.status.hide()  # the submit panel says the same, and a module panel is narrow
         self.options = ViewOptions(controller.preferences)
         self.map = RouterMap()
         self.submit = SubmitPanel(controller.correcting)

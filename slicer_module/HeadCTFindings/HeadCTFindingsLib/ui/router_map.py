@@ -15,6 +15,7 @@ from .map_picture import SHORT_NOTE, Shown, draw_legend, draw_picture, rect, tex
 from .signal import Signal
 from .theme import theme_now
 
+_DARK, _LIGHT = qt.QColor(0, 0, 0), qt.QColor(255, 255, 255)
 EMPTY = "The router map appears with the prediction."
 _NEXT = {qt.Qt.Key_Up: 1, qt.Qt.Key_Right: 1, qt.Qt.Key_Down: -1, qt.Qt.Key_Left: -1, qt.Qt.Key_PageUp: 5, qt.Qt.Key_PageDown: -5}
 
@@ -22,7 +23,8 @@ _NEXT = {qt.Qt.Key_Up: 1, qt.Qt.Key_Right: 1, qt.Qt.Key_Down: -1, qt.Qt.Key_Left
 class RouterMap(qt.QWidget):
     """Emits `slice_chosen(index)` on click, drag, wheel and keys; it moves its cursor only when told, so that the slice view leads.
 
-    Set `catalogue` for the names of findings. `upright` stands beside a slice view (superior on top); otherwise it lies in the panel (inferior on the left).
+    Set `catalogue` for the names of findings. `upright` stands beside a slice view (superior on top); otherwise it lies in the panel
+    (inferior on the left).
     """
 
     def __init__(self, upright: bool = False, parent: qt.QWidget | None = None) -> None:
@@ -74,7 +76,7 @@ class RouterMap(qt.QWidget):
             return []
         view = self.shown.view
         lines = [("slice", f"{index + 1} of {view.slices}")]
-        if view.experts:
+        if self.shown.by_slice:
             weights = view.router[index]
             number = int(weights.argmax()) if expert is None else expert
             lines.append((f"expert {number + 1}", f"{weights[number]:.3f}"))
@@ -239,13 +241,13 @@ class RouterMap(qt.QWidget):
         assert self.shown is not None
         plan = self._laid_out()
         along = round(plan.centre(min(max(self.cursor_position, -0.5), self.shown.view.slices - 0.5)))
-        for box in (plan.heat, plan.attention, plan.evidence):
+        for box in self._lanes():
             if self.upright:
-                painter.fillRect(box.left, along - 2, box.width, 4, qt.QColor(0, 0, 0))
-                painter.fillRect(box.left, along - 1, box.width, 2, qt.QColor(255, 255, 255))
+                painter.fillRect(box.left, along - 1, box.width, 3, _DARK)
+                painter.fillRect(box.left, along, box.width, 1, _LIGHT)
             else:
-                painter.fillRect(along - 2, box.top, 4, box.height, qt.QColor(0, 0, 0))
-                painter.fillRect(along - 1, box.top, 2, box.height, qt.QColor(255, 255, 255))
+                painter.fillRect(along - 1, box.top, 3, box.height, _DARK)
+                painter.fillRect(along, box.top, 1, box.height, _LIGHT)
 
     def _paint_pointer(self, painter: qt.QPainter) -> None:
         """Outline the slice under the mouse."""
@@ -253,10 +255,18 @@ class RouterMap(qt.QWidget):
             return
         plan = self._laid_out()
         index = plan.slice_at(*self._hover)
-        painter.setPen(self._colours.text)
-        for box in (plan.heat, plan.attention, plan.evidence):
+        for box in self._lanes():
             band = plan.band(box, index)
-            painter.drawRect(band.left, band.top, band.width - 1, max(band.height - 1, 1))
+            painter.setPen(_DARK)
+            painter.drawRect(band.left - 1, band.top - 1, band.width + 1, band.height + 1)
+            painter.setPen(_LIGHT)
+            painter.drawRect(band.left, band.top, max(band.width - 1, 1), max(band.height - 1, 1))
+
+    def _lanes(self) -> list[Box]:
+        """The lanes that run along the slices; the bars of a volume's experts do not."""
+        assert self.shown is not None
+        plan = self._laid_out()
+        return [plan.heat, plan.attention, plan.evidence] if self.shown.by_slice else [plan.attention, plan.evidence]
 
     def _paint_footer(self, painter: qt.QPainter) -> None:
         """Read-out, legend, and what the figures are not."""
@@ -272,10 +282,10 @@ class RouterMap(qt.QWidget):
             text(painter, rows[4], name, self._colours.above)
             last = rows[5:]
         else:
-            said = "   ".join(f"{label} {value}" for label, value in self.readout())
-            text(painter, Box(box.left, box.top, box.width, line), said + (f"   {name}" if name and said else name), self._colours.text)
-            half = box.width // 2
-            last = [Box(box.left, box.top + line, half, line), None, Box(box.left + half, box.top + line, box.width - half, line)]
+            said = "    ".join(f"{label} {value}" for label, value in self.readout())
+            text(painter, Box(box.left, box.top, box.width, line), said, self._colours.text)
+            legend = min(13 * line, box.width // 2)
+            last = [Box(box.left, box.top + line, legend, line), None, Box(box.left + legend, box.top + line, box.width - legend, line)]
         if self.shown.by_slice:
             draw_legend(painter, last[0], self._colours, self.shown.view)
         if demo and last[1] is not None:

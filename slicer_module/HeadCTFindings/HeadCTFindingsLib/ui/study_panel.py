@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import qt
@@ -28,7 +29,7 @@ class StudyPanel:
         self.open_button = button(_("Open"), _("Opens the study with this id"), self._open)
         self.study_id.returnPressed.connect(self._open)
         self._title = label()
-        self._why = label()
+        self._title.setTextFormat(qt.Qt.RichText)
         self._others = label()
         self._progress = qt.QProgressBar()
         self._stage = label()
@@ -53,7 +54,6 @@ class StudyPanel:
             self.consent.widget,
             self._working,
             self._title,
-            self._why,
             self._others,
             self.banner.widget,
         )
@@ -72,8 +72,7 @@ class StudyPanel:
         self._stage.setText(state.stage)
         self._progress.setRange(0, 0 if state.share is None else 100)
         self._progress.setValue(0 if state.share is None else round(100 * state.share))
-        show_text(self._title, _("Study {study}").format(study=state.study) if state.study else "")
-        show_text(self._why, state.why)
+        show_text(self._title, _study(state))
         show_text(self._others, _("Also open at: {readers}").format(readers=", ".join(state.others)) if state.others else "")
         self._show_consent(state)
         self._show_banner(state)
@@ -133,3 +132,11 @@ class StudyPanel:
 
     def _cancel(self, *_arguments: Any) -> None:
         self._reading.cancel()
+
+
+def _study(state: ReadingState) -> str:
+    """Which study, and why it came."""
+    if not state.study:
+        return ""
+    name = f"<b>{escape(state.study)}</b>"
+    return _("{study}: {why}").format(study=name, why=escape(state.why)) if state.why else name
