@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import qt
-from slicer.i18n import tr as _
-
 import slicer
+from slicer.i18n import tr as _
 
 from .app.controller import Controller
 from .app.preferences import Preferences

@@ -36,7 +36,12 @@ class StoryServer:
     @property
     def environment(self) -> dict[str, str]:
         """The library of this tree, a home of its own, no GPU and one thread, so that the window has a core for itself."""
-        given = {"PYTHONPATH": str(ROOT / "lib"), "HEADCT_MOLRE_HOME": str(self.folder / "home"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        given = {
+            "PYTHONPATH": str(ROOT / "lib"),
+            "HEADCT_MOLRE_HOME": str(self.folder / "home"),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+        }
         return {**os.environ, **given}
 
     def run(self, *arguments: str) -> None:
@@ -46,7 +51,18 @@ class StoryServer:
     def start(self) -> None:
         """Begins to start; `ready` tells when it answers."""
         self.studies.mkdir(parents=True, exist_ok=True)
-        command = [str(PYTHON), "-m", "headct_molre.cli", "serve", "--studies", str(self.studies), "--port", str(self.port), "--models", "demo"]
+        command = [
+            str(PYTHON),
+            "-m",
+            "headct_molre.cli",
+            "serve",
+            "--studies",
+            str(self.studies),
+            "--port",
+            str(self.port),
+            "--models",
+            "demo",
+        ]
         command += [part for name, value in self.settings.items() for part in (f"--{name.replace('_', '-')}", value)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=self.environment)

@@ -143,11 +143,11 @@ class Correcting:
         self._changed()
         self.replaced.emit()
 
-    def _called(self, changes: tuple[Change, ...]) -> None:
+    def _called(self, _changes: tuple[Change, ...]) -> None:
         self.stopwatch.touch()
         try:
-            if self._study_journal is not None:
-                self._study_journal.note(changes)
+            if self._study_journal is not None and self.calls is not None:
+                self._study_journal.note(self.calls)
         except OSError as error:
             self._set(said=f"This computer could not keep the call: {error}")
         self._changed()

@@ -19,7 +19,7 @@ def fetch_volume(client: Client, study: str, ticket: Ticket) -> VolumeData:
 
 
 def send_volume(client: Client, volume: VolumeData, ticket: Ticket) -> str:
-    """Makes a volume a study of the server and returns its id; one that is there already is not sent twice. Raises what the Client raises."""
+    """Makes a volume a study of the server and returns its id; what is there is not sent twice. Raises what the Client raises."""
     study = study_id_of(volume)
     try:
         client.study(study, ticket)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import vtk
-
 import slicer
+import vtk
 
 VIEW = "Red"
 
