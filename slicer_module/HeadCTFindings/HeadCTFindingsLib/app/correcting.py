@@ -22,7 +22,8 @@ from .reading import Reading
 
 @dataclass(frozen=True)
 class CorrectingState:
-    """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news.
+    """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news, `on_the_way` whether calls on this
+    study wait for the server.
 
     `history` are the server's records that this reader may see, `hidden` counts those of others that could sway a first reading.
     """
@@ -33,6 +34,7 @@ class CorrectingState:
     submittable: bool = False
     comment: str = ""
     waiting: int = 0
+    on_the_way: bool = False
     outbox_line: str = ""
     said: str = ""
     history: tuple[dict[str, Any], ...] = ()
@@ -198,7 +200,8 @@ class Correcting:
         if sent.refused:
             self._set(said=f"The server refused a submission: {sent.refused[0].refused}")
         elif sent.waiting:
-            self._set(said=f"Kept on this computer: {sent.waiting[0].problem}")
+            self._set(said="")
+            self._connection.refresh()
         if sent.stored and self._connection.state.lost:
             self._connection.refresh()
         for receipt in sent.stored.values():
@@ -223,7 +226,9 @@ class Correcting:
         self._count()
 
     def _count(self) -> None:
-        self._set(waiting=self.outbox.count, outbox_line=self.outbox.line)
+        waiting = self.outbox.waiting()
+        mine = any(letter.study == self.state.study for letter in waiting)
+        self._set(waiting=len(waiting), on_the_way=mine, outbox_line=self.outbox.line)
 
     def _set(self, **changes: Any) -> None:
         state = replace(self.state, **changes)

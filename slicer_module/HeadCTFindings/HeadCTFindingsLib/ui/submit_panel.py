@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from ..app.correcting import Correcting, CorrectingState
 from ..core.calls import MOST_COMMENT
 from ..core.catalogue import Catalogue
-from .build import WARN, button, coloured, column, label, row, show_text
+from .build import BUSY, WARN, button, coloured, column, label, row, show_text
 from .history_view import HistoryView
 
 
@@ -29,7 +29,7 @@ class SubmitPanel:
         self._state.setTextFormat(qt.Qt.RichText)
         self._waiting = label()
         self.send_button = button(_("Send now"), _("Tries again at once"), self._send)
-        self._outbox = column(row(self._waiting, self.send_button))
+        self._outbox = column(self._waiting, row(self.send_button, 1))
         self._said = label()
         self._hidden = label()
         self.history = HistoryView()
@@ -76,6 +76,8 @@ def _calls(state: CorrectingState) -> str:
     if state.submittable:
         text = _("{count} not submitted yet; kept on this computer and in the scene").format(count=state.unsubmitted or _("Comment"))
         return coloured("● ", WARN) + text
+    if state.on_the_way:
+        return coloured("● ", BUSY) + _("Your {count} calls are on the way to the server").format(count=state.calls)
     if state.calls:
         return _("All {count} calls are submitted.").format(count=state.calls)
     return _("No calls yet: press a state in the table, or the keys 1 2 3; 0 takes a call back.")
