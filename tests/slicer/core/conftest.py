@@ -2,13 +2,18 @@
 
 import json
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from headct_molre.cli import main
+from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys, findings
 from headct_molre.schema import FindingResult, Frame, Prediction, PredictionModel, Quality, SliceResult, Warning_
+from server_process import Server
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "slicer_module" / "HeadCTFindings"))
 
@@ -77,3 +82,46 @@ def view(prediction):
     from HeadCTFindingsLib.core.prediction import PredictionView
 
     return lambda *arguments, **named: PredictionView.from_json(prediction(*arguments, **named))
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory):
+    """A folder with two phantoms; the server has a copy of its own."""
+    studies = tmp_path_factory.mktemp("core") / "studies"
+    write_cohort(studies, 2, seed=21, matrix=128)
+    return studies
+
+
+@pytest.fixture(scope="session")
+def server(studies):
+    """One server for all tests, with the demo model, which asks who one is."""
+    server = Server(studies, studies.parent / "log.txt", auth="tokens", models="demo")
+    server.start()
+    yield server
+    server.stop()
+    server.http.close()
+
+
+@pytest.fixture(scope="session")
+def address(server):
+    return f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="session")
+def token_of(server):
+    """Makes a token of a reader, as the operator does."""
+
+    def make(reader, role="reader"):
+        with redirect_stdout(StringIO()) as said:
+            assert main(["token", "create", "--studies", str(server.studies), "--reader", reader, "--role", role]) == 0
+        return said.getvalue().strip()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def anna(address, token_of):
+    """The client of a reader."""
+    from HeadCTFindingsLib.core.client import Client
+
+    return Client(address, token_of("anna"))

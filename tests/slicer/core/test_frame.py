@@ -62,7 +62,7 @@ def test_a_jump_to_a_slice_shows_that_slice_whatever_the_tilt_of_the_view(frame,
 
 def test_outside_of_what_the_model_saw_there_is_no_slice():
     frame = grid()
-    above = frame.centre(29) + [0, 0, 2.1]
+    above = np.add(frame.centre(29), (0, 0, 2.1))
     assert frame.index_at(above) is None
     assert frame.nearest_index(above) == 29
     view = AXIAL.copy()
