@@ -33,7 +33,7 @@ class Workbench:
 
     def __init__(self, ui: Any, logic: Any) -> None:
         """`ui` holds the widgets of the .ui file by name, `logic` gives the parameter node."""
-        self._ui, self._logic = ui, logic
+        self.ui, self._logic = ui, logic
         self.preferences = Preferences(qt.QSettings().value, qt.QSettings().setValue)
         self.controller = Controller(self.preferences, Path(qt.QSettings().fileName()).parent / "HeadCTFindings")
         self.pump = Pump(self.controller)
@@ -43,7 +43,8 @@ class Workbench:
         self.overlay, self.heatmap = Overlay(), HeatmapLayer()
         self.link = SliceLink(self._slice_moved)
         self._node: Any | None = None
-        self.panels.presets.listen(ui.HeadCTFindings if hasattr(ui, "HeadCTFindings") else ui.findingsSection)
+        for section in (ui.studySection, ui.findingsSection, ui.submitSection):
+            self.panels.presets.listen(section)
         self._connect()
 
     @property
@@ -100,7 +101,7 @@ class Workbench:
 
     def read_volume(self) -> None:
         """Has the volume that is chosen in the panel read."""
-        node = self._ui.volumeSelector.currentNode()
+        node = self.ui.volumeSelector.currentNode()
         try:
             volume = volumes.volume_of(node)
         except NotReadable as error:

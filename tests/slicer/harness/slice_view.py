@@ -111,6 +111,17 @@ class qMRMLSliceView(Strict, qt.QWidget):
                 qt.QPointF(left, self.height - top + (number + (0.8 if style.GetVerticalJustification() == 2 else 0)) * step), line
             )
 
+    def _pixels(self, mapper: Any, points: np.ndarray) -> np.ndarray:
+        """(N, 2) pixels of a mapper's points, which may be given in another system, as normalized viewport."""
+        system = mapper.GetTransformCoordinate()
+        if system is None:
+            return points[:, :2]
+        placed = []
+        for point in points:
+            system.SetValue(*(float(value) for value in point))
+            placed.append(system.GetComputedDoubleViewportValue(self._renderer))
+        return np.array(placed)
+
     def _draw_shapes(self, painter: Any, actor: Any) -> None:
         mapper = actor.GetMapper()
         mapper.Update()
@@ -118,7 +129,7 @@ class qMRMLSliceView(Strict, qt.QWidget):
         if data is None or data.GetNumberOfPoints() == 0:
             return
         x, y = self._place(actor)
-        points = vtk_to_numpy(data.GetPoints().GetData())[:, :2] + (x, y)
+        points = self._pixels(mapper, vtk_to_numpy(data.GetPoints().GetData())) + (x, y)
         colours = data.GetCellData().GetScalars()
         for cell in range(data.GetNumberOfCells()):
             ids = data.GetCell(cell).GetPointIds()

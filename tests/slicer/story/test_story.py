@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ import pytest
 from harness import events
 from harness.event_loop import process
 from harness.session import load_module
+from walk.cohort import put_studies, read_as_colleague
 from walk.radiologist import Radiologist
 from walk.server import StoryServer
 
 P99_MS, LONGEST_MS = 50.0, 150.0
 CLICKS_TO_SUBMIT = 4
-ORDER = (3, 2, 4, 1)
+FEW_ARE_ENOUGH = {"minimum_studies": 2, "minimum_cases": 2, "minimum_findings": 1, "replicates": 50}
+SHORT = {"epochs": 4, "choice_epochs": 1, "strengths": [4.0], "replay_studies": 50}
 CALLS = (
     ("subdural_hematoma", "present"),
     ("midline_shift", "uncertain"),
@@ -30,12 +31,9 @@ CALLS = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """With four phantoms."""
-    running = StoryServer(tmp_path_factory.mktemp("server"))
-    running.studies.mkdir(parents=True)
-    running.run("phantom", str(running.folder / "made"), "--count", str(len(ORDER)), "--seed", "0")
-    for place, number in enumerate(ORDER, 1):  # the one with most findings first, for the pictures
-        (running.folder / "made" / f"phantom-{number:04d}.nii.gz").rename(running.studies / f"head-ct-{place:02d}.nii.gz")
+    """With phantoms to be read, and a gate that judges by a handful, which no hospital would set."""
+    running = StoryServer(tmp_path_factory.mktemp("server"), gate=json.dumps(FEW_ARE_ENOUGH), train_threads="1")
+    put_studies(running)
     running.start()
     running.wait()
     yield running
@@ -60,8 +58,7 @@ def reader(slicer: Any, server: StoryServer, tmp_path: Path) -> Any:
 
 
 def stored(server: StoryServer, study: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{server.address}/headct/studies/{study}/submissions", timeout=30) as answer:
-        return list(json.load(answer))
+    return list(server.ask("GET", f"/headct/studies/{study}/submissions"))
 
 
 def read_next(reader: Radiologist) -> str:
@@ -117,6 +114,51 @@ def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(re
     reader.wait(lambda: bool(reader.app.correcting.state.history), "the history")
     reader.picture("submitted_after_restart")
     reader.never_waited(P99_MS, LONGEST_MS)
+
+
+def test_retraining_is_judged_promoted_and_shown(reader: Radiologist, server: StoryServer) -> None:
+    read_as_colleague(server)
+    study = read_next(reader) if server.ask("GET", "/headct/studies?state=open")["total"] else reopened(reader, "head-ct-01")
+    before = reader.state.prediction
+    learning, panel = reader.app.learning, reader.panels.retrain
+    learning.settings = SHORT
+    reader.bench.ui.retrainSection.collapsed = False
+    learning.refresh()
+    reader.wait(lambda: panel.start_button.enabled, "readiness")
+    reader.look_at(panel.widget)
+    reader.picture("ready_to_retrain")
+    reader.press(panel.start_button)
+    reader.wait(lambda: learning.state.job is not None and learning.state.job.share > 0.2, "the training", seconds=240)
+    reader.look_at(panel.log)
+    reader.picture("training")
+    reader.wait(lambda: learning.state.gate is not None, "the gate's report", seconds=300)
+    assert learning.state.job.state == "succeeded", learning.state
+    reader.look_at(panel.promote_button)
+    reader.picture("gate_report")
+    assert reader.state.prediction is before
+    reader.type(panel.reason, "shown in the story")
+    reader.press(panel.promote_button)
+    reader.wait(lambda: reader.state.prediction is not before, "the new prediction")
+    after = reader.state.prediction
+    assert (after.study, after.version) == (study, learning.state.gate.candidate)
+    assert (after.probability != before.probability).any()
+    assert "newly above" in learning.state.changes
+    reader.look_at(panel.rollback_button)
+    reader.picture("promoted")
+    reader.look_at(reader.panels.findings)
+    reader.picture("changed_table")
+    reader.press(panel.rollback_button)
+    reader.wait(lambda: reader.state.prediction.version == before.version, "the former version")
+    assert (reader.state.prediction.probability == before.probability).all()
+    reader.never_waited(P99_MS, LONGEST_MS)
+
+
+def reopened(reader: Radiologist, study: str) -> str:
+    """A study that was read before, opened by its id."""
+    reader.type(reader.panels.study.study_id, study)
+    reader.press(reader.panels.study.open_button)
+    reader.wait(lambda: reader.state.prediction is not None and reader.bench.volume is not None, "the study")
+    return study
 
 
 def _scrolling_moves_the_cursor(reader: Radiologist) -> None:

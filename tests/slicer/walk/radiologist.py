@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import qt
+
 from harness import events
-from harness.event_loop import wait_until
+from harness.event_loop import process, wait_until
 from harness.latency import LatencyProbe
 from harness.pictures import screenshot
 
@@ -65,6 +67,14 @@ class Radiologist:
         """Waits as a person does, while the window goes on working; how long it took."""
         with self.probe:
             return float(wait_until(ready, seconds, what))
+
+    def look_at(self, widget: Any) -> None:
+        """Scrolls the panel to a part of it."""
+        above = widget.parent()
+        while not isinstance(above, qt.QScrollArea):
+            above = above.parent()
+        above.ensureWidgetVisible(widget)
+        process(0)
 
     def picture(self, name: str, widget: Any = None) -> Path:
         """A stamped picture of the window."""

@@ -20,6 +20,7 @@ from .reading import Reading
 LANE = "learning"
 POLL_S = 1.0
 OVERVIEW_S = 20.0
+JUDGED = ("promote", "hold", "reject")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Learning:
         self.served = Signal("another version predicts now")
         self.compared = Signal("predictions of the open study before and after")
         self.state = LearningState()
+        self.settings: dict[str, Any] = {}  # of a fine-tune, where they are to differ from the server's
         self._worker, self._connection, self._reading = worker, connection, reading
         self._overview: Ticket | None = None
         self._poll: Ticket | None = None
@@ -84,9 +86,7 @@ class Learning:
             readiness = Readiness.from_json(client.training(model, ticket))
             versions = version_rows(client.versions(model, ticket))
             job = client.job(readiness.running, ticket) if readiness.running else next(iter(client.jobs("train", 1, ticket)), None)
-            judged = next((row for row in versions if row.candidate and row.gate), None) or next(
-                (row for row in versions if row.champion and row.gate), None
-            )
+            judged = next((row for row in versions if row.candidate and row.gate in JUDGED), None)
             gate = GateSummary.from_json(client.gate(model, judged.version, ticket)) if judged is not None else None
             return _Overview(readiness, versions, JobView.from_json(job) if job is not None else None, gate)
 
@@ -96,9 +96,13 @@ class Learning:
         """Starts a training from all corrections."""
         client, model = self._connection.client, self._connection.model
         if client is not None and model:
-            self._log = LogTail()
-            self._set(problem="", news="", log="", job=None)
-            self._do(lambda ticket: client.train(model, {"mode": mode}, ticket=ticket), lambda _task: self.refresh(), "Starting training")
+            self._log, settings = LogTail(), dict(self.settings)
+            self._set(problem="", news="", changes="", log="", job=None, gate=None)
+            self._do(
+                lambda ticket: client.train(model, {**settings, "mode": mode}, ticket=ticket),
+                lambda _task: self.refresh(),
+                "Starting training",
+            )
 
     def resume(self) -> None:
         """Goes on with a training that was interrupted."""
@@ -110,24 +114,26 @@ class Learning:
 
     def promote(self, reason: str) -> None:
         """Has the candidate served, if the champion is still the one that is on the screen."""
-        client, model, state = self._connection.client, self._connection.model, self.state
-        if client is not None and state.candidate:
-            version, against = state.candidate, state.served
-            self._do(
-                lambda ticket: client.promote(model, version, reason, against, ticket),
-                lambda _event: self._serve(f"{version} is served now."),
-                "Promoting",
-            )
+        client, model, state, who = self._connection.client, self._connection.model, self.state, self._connection.reader
+        if client is None or not state.candidate:
+            return
+        version, against = state.candidate, state.served
+
+        def work(ticket: Ticket) -> Any:
+            return client.promote(model, version, reason=reason, against=against, reader=who, ticket=ticket)
+
+        self._do(work, lambda _event: self._serve(f"{version} is served now."), "Promoting")
 
     def roll_back(self, reason: str) -> None:
         """Has the version before served again."""
-        client, model = self._connection.client, self._connection.model
-        if client is not None:
-            self._do(
-                lambda ticket: client.rollback(model, reason, ticket),
-                lambda _event: self._serve("The version before is served again."),
-                "Rolling back",
-            )
+        client, model, who = self._connection.client, self._connection.model, self._connection.reader
+        if client is None:
+            return
+
+        def work(ticket: Ticket) -> Any:
+            return client.rollback(model, reason=reason, reader=who, ticket=ticket)
+
+        self._do(work, lambda event: self._serve(f"{event['after']} is served again."), "Rolling back")
 
     def fetch_page(self, shown: Callable[[str], None]) -> None:
         """The gate's report as HTML, given to `shown`: a browser has no token, so the page is fetched here."""
@@ -174,7 +180,7 @@ class Learning:
     def _seen(self, overview: _Overview) -> None:
         before = self.state.served
         job = overview.job if overview.job is not None and overview.job.model == self._connection.model else None
-        self._set(readiness=overview.readiness, versions=overview.versions, job=job, gate=overview.gate)
+        self._set(readiness=overview.readiness, versions=overview.versions, job=job, gate=overview.gate or self.state.gate)
         if before and self.state.served != before and not self.state.news:
             self._serve(f"{self.state.served} is served now.")
 

@@ -77,7 +77,7 @@ def _calls(state: CorrectingState) -> str:
         text = _("{count} not submitted yet; kept on this computer and in the scene").format(count=state.unsubmitted or _("Comment"))
         return coloured("● ", WARN) + text
     if state.on_the_way:
-        return coloured("● ", BUSY) + _("Your {count} calls are on the way to the server").format(count=state.calls)
+        return coloured("● ", BUSY) + _("Your calls are on the way to the server.")
     if state.calls:
-        return _("All {count} calls are submitted.").format(count=state.calls)
+        return _("Everything is submitted.")
     return _("No calls yet: press a state in the table, or the keys 1 2 3; 0 takes a call back.")
