@@ -24,7 +24,8 @@ from .reading import Reading
 class CorrectingState:
     """What the panel shows; `unsubmitted` findings differ from what was last submitted, `said` is the last news.
 
-    `on_the_way` is whether calls on this study wait for the server; `history` are the server's records that this reader may see, `hidden` counts those of others that could sway a first reading.
+    `on_the_way` is whether calls on this study wait for the server; `history` are the server's records that this reader may see,
+    `hidden` counts those of others that could sway a first reading.
     """
 
     study: str = ""
