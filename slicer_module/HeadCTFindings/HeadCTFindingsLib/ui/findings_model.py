@@ -7,12 +7,12 @@ model is replaced is not the same in PythonQt and PySide6, and both crash on the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import qt
 
 from ..core.catalogue import Catalogue
-from ..core.rows import Group, Row
+from ..core.rows import Group, Row, percent
 from .roles import CALL, CALL_HELP, COLUMNS, GROUP_ROLE, KEY_ROLE, NAME, PROBABILITY, SEARCH_ROLE
 from .theme import Theme
 
@@ -70,7 +70,7 @@ class FindingsModel:
         """Indexes of the headings in the filtered model."""
         return [self.proxy.index(number, NAME) for number in range(self.proxy.rowCount())]
 
-    def describe(self, theme: Theme) -> None:
+    def describe(self, theme: Theme, before: Mapping[str, float]) -> None:
         """Write emphasis, colours and tooltips where they changed: every write costs a repaint."""
         text, muted, ground = qt.QBrush(theme.text), qt.QBrush(theme.muted), qt.QBrush(theme.group)
         for number in range(self.source.rowCount()) if not self._written else ():
@@ -79,6 +79,8 @@ class FindingsModel:
             self.source.setData(self.source.index(number, NAME), _bold(True), qt.Qt.FontRole)
         for key, row in self.rows.items():
             tip = f"{row.tooltip}\nAcuity: {row.acuity}."
+            if key in before:
+                tip += f"\nAn earlier version gave {percent(before[key])}."
             wanted = (tip, row.positive, row.probability is None)
             if self._written.get(key) == wanted:
                 continue

@@ -212,4 +212,4 @@ class FindingsTable(qt.QTreeView):
             self._tinting = False
 
     def _describe(self) -> None:
-        self.findings.describe(self._colours)
+        self.findings.describe(self._colours, self.before)
