@@ -297,6 +297,18 @@ def test_a_found_child_keeps_its_parent_and_an_empty_box_shows_all(panel: Findin
     assert len(shown(panel)) == 75
 
 
+def test_a_filter_that_hides_the_selected_finding_selects_no_other(panel: FindingsPanel, calls: Calls, heard: Any) -> None:
+    panel.select(SDH)
+    selected = heard(panel.selected)
+    events.type_text(panel.toolbar.box, "lipoma")
+    assert panel.table.selected_key() == ""
+    events.key(panel.table, "1")
+    assert (selected, calls.called) == ([], {})
+    panel.toolbar.box.clear()
+    assert panel.table.selected_key() == SDH
+    assert selected == []
+
+
 def test_letters_that_mean_something_in_a_pattern_are_letters(panel: FindingsPanel) -> None:
     events.type_text(panel.toolbar.box, "(skull)")
     assert shown(panel) == ["bone_lesion"]

@@ -39,15 +39,24 @@ class FindingsModel:
         self._paths: dict[str, Path] = {}
         self._written: dict[str, tuple[str, bool, bool]] = {}
 
-    def show(self, groups: Sequence[Group], catalogue: Catalogue) -> bool:
-        """Show these groups; whether the model was made anew (then selection and expansion are gone)."""
+    def show(self, groups: Sequence[Group], catalogue: Catalogue, theme: Theme, before: Mapping[str, float]) -> bool:
+        """Show these groups, and of findings in `before` an earlier probability.
+
+        Whether the model was made anew (then selection and expansion are gone). A new one is filled before the filter sees it: one reset
+        in place of a signal for each cell.
+        """
         self.groups = tuple(groups)
         self.rows = {row.key: row for group in self.groups for row in group.rows}
         order = tuple((group.title, tuple((row.key, row.depth) for row in group.rows)) for group in self.groups)
         anew = order != self._order
+        old = self.source
         if anew:
             self._order = order
             self._build(catalogue)
+        self.describe(theme, before)
+        if anew:
+            self.proxy.setSourceModel(self.source)
+            old.deleteLater()
         return anew
 
     def group(self, title: str) -> Group | None:
@@ -101,7 +110,7 @@ class FindingsModel:
         self._written = {}
 
     def _build(self, catalogue: Catalogue) -> None:
-        """A fresh model, filled before the filter sees it: one reset in place of a signal for each cell."""
+        """A fresh model with every group and finding."""
         model = qt.QStandardItemModel(self._parent)
         model.setColumnCount(len(COLUMNS))
         self._paths, self._written = {}, {}
@@ -122,9 +131,7 @@ class FindingsModel:
                 self._paths[row.key] = path
         for column, title in enumerate(self.titles):
             model.setHeaderData(column, qt.Qt.Horizontal, title)
-        old, self.source = self.source, model
-        self.proxy.setSourceModel(model)
-        old.deleteLater()
+        self.source = model
 
     def _insert(self, model: qt.QStandardItemModel, path: Path, key: str, name: str, group: str, words: str) -> None:
         parent = self._at(model, path[:-1], NAME)

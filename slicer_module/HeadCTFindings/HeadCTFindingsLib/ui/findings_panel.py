@@ -91,6 +91,7 @@ class FindingsPanel(qt.QWidget):
 
     def changeEvent(self, event: qt.QEvent) -> None:
         """Follow a change of theme."""
+        qt.QWidget.changeEvent(self, event)
         if event.type() in (qt.QEvent.PaletteChange, qt.QEvent.ApplicationPaletteChange):
             self._show_notes()
             self.refresh()
