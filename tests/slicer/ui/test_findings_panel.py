@@ -404,6 +404,6 @@ def test_a_narrow_panel_still_says_not_ruled_out(panel: FindingsPanel) -> None:
     metrics = panel.table.fontMetrics()
     panel.resize(440, 800)
     process(0.01)
-    words, figure = metrics.horizontalAdvance(SHORTEST), metrics.horizontalAdvance("> 99 % ")
+    words, figure = metrics.horizontalAdvance(SHORTEST), metrics.horizontalAdvance("> 99 %  ")
     room = panel.table.columnWidth(PROBABILITY) - figure
     assert room - bar_length(room, words) - 12 >= words

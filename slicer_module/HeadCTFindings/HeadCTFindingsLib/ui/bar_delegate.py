@@ -53,7 +53,7 @@ class BarDelegate(qt.QStyledItemDelegate):
             self._words(painter, box.left() + _GAP, box, (row.statement, row.statement.split(" by ")[0]))
             return
         colours, metrics = self.colours, painter.fontMetrics()
-        figure = metrics.horizontalAdvance("> 99 % ")
+        figure = metrics.horizontalAdvance("> 99 %  ")
         length = bar_length(box.width() - figure, metrics.horizontalAdvance(SHORTEST))
         left, height = box.left() + _GAP, max(box.height() * 2 // 5, 6)
         top = box.top() + (box.height() - height) // 2
@@ -82,8 +82,8 @@ class BarDelegate(qt.QStyledItemDelegate):
 
 
 def bar_length(room: int, words: int) -> int:
-    """Pixels of the bar where `room` is left for it and for words: two fifths, or what the shortest words (`words` pixels) leave."""
-    return max(min(room * 2 // 5, room - words - 4 * _GAP, 110), 28)
+    """Pixels of the bar where `room` is left for it and for words: a third, or what the shortest words (`words` pixels) leave."""
+    return max(min(room // 3, room - words - 4 * _GAP, 110), 28)
 
 
 def statements(row: Row, before: float | None = None) -> tuple[str, ...]:
