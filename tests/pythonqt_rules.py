@@ -73,9 +73,9 @@ def _is_qt_class(node: ast.expr) -> bool:
 
 
 class _Rules(ast.NodeVisitor):
-    def __init__(self, path: Path, in_core: bool) -> None:
+    def __init__(self, path: Path, may_start_threads: bool) -> None:
         self.path = path
-        self.in_core = in_core
+        self.may_start_threads = may_start_threads
         self.found: list[Violation] = []
         self.classes: list[ast.ClassDef] = []
 
@@ -99,7 +99,7 @@ class _Rules(ast.NodeVisitor):
             self.say(node, "13", f"import names from qt, ctk, slicer and vtk only, not from {first}")
         elif first not in MAY_IMPORT:
             self.say(node, "13", f"{first} is not in Slicer's Python: nothing is installed into it")
-        elif first in ("threading", "concurrent", "multiprocessing", "queue", "asyncio") and not self.in_core:
+        elif first in ("threading", "concurrent", "multiprocessing", "queue", "asyncio") and not self.may_start_threads:
             self.say(node, "12", f"{first} belongs into core/worker.py: the user interface starts no thread")
 
     def _qt_name(self, node: ast.AST, name: str) -> None:
@@ -220,7 +220,7 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
 
 def violations_of(source: str, path: Path) -> list[Violation]:
     """The violations in one file's text, in order of lines. Raises SyntaxError for what is no Python."""
-    rules = _Rules(path, "core" in path.parts)
+    rules = _Rules(path, bool({"core", "Testing"} & set(path.parts)))
     rules.visit(ast.parse(source, str(path)))
     lines = source.count("\n") + 1
     if lines > MOST_LINES:

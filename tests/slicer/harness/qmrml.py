@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 import vtk
 from PySide6 import QtCore
-
-import slicer
 
 from .qt_module import install as install_qt
 from .slice_view import qMRMLSliceView

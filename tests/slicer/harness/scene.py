@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import vtk
-
 import slicer
+import vtk
 
 SLICES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 

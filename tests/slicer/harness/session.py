@@ -19,9 +19,8 @@ def start() -> Any:
     if _started:
         return _started[0]
     application()
-    import slicer.util
-
     import slicer
+    import slicer.util
 
     from . import ctk_module, dialogs, qmrml, scene, scripted_module, ui_loader
 

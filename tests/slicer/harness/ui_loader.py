@@ -5,9 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from PySide6 import QtCore, QtUiTools
-
 import slicer
+from PySide6 import QtCore, QtUiTools
 
 from .ctk_module import install as install_ctk
 from .qt_module import install as install_qt

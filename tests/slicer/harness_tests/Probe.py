@@ -1,10 +1,9 @@
 """A small scripted module in the form of Slicer's template, for the tests of the loader."""
 
+import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
-
-import slicer
 
 
 class Probe(ScriptedLoadableModule):
