@@ -7,7 +7,6 @@ from fastapi import APIRouter, Form, Query
 from headct_molre import __version__
 from headct_molre.data.store import StudySummary
 from headct_molre.data.store.study_list import StudyFilter
-from headct_molre.errors import NotFound
 from headct_molre.findings import findings
 from headct_molre.schema import Contract
 from lib.instance import headct_app, json_object
@@ -71,9 +70,3 @@ def study(study: str) -> StudySummary:
 def update_image_info(image: str, info: Annotated[str, Form()] = "{}") -> None:
     """Merges a JSON object into the notes on a study."""
     headct_app().datastore().update_image_info(image, json_object(info, "info"))
-
-
-@router.post("/train/{model}", tags=["Train"], summary="Fine-tune a model")
-def train(model: str) -> dict[str, Any]:
-    """No model of this server can be trained."""
-    raise NotFound("unknown_trainer", f"There is no trainer for the model {model!r}.", field="model")

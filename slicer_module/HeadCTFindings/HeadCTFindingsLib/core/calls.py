@@ -39,7 +39,7 @@ class RestPlan:
     def sentence(self) -> str:
         """The question to confirm, with its counts."""
         if not self.keys:
-            return "There is nothing left to mark: every finding has a call."
+            return "There is nothing left to mark."
         findings = "1 finding" if len(self.keys) == 1 else f"{len(self.keys)} findings"
         text = f"Mark {findings} as reviewed and absent? You state that you looked for each of them."
         if self.above:
@@ -138,11 +138,6 @@ class Calls:
     def redo(self) -> tuple[Change, ...]:
         """Does the last undone step again; what changed."""
         return self._move(self._undone, self._done, backwards=False)
-
-    def forget_steps(self) -> None:
-        """Nothing before this can be undone."""
-        self._done.clear()
-        self._undone.clear()
 
     @property
     def called(self) -> dict[str, str]:

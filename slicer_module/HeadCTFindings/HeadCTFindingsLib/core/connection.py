@@ -58,7 +58,7 @@ def normalised(text: str) -> Address:
 
     0.0.0.0, which servers print and nobody can connect to everywhere, becomes 127.0.0.1. Raises Unreachable at the step "address".
     """
-    typed = text.strip().rstrip("/")
+    typed = text.strip()
     if not typed:
         raise _bad("There is no server address.")
     if "://" not in typed:
@@ -70,7 +70,7 @@ def normalised(text: str) -> Address:
         raise _bad(f"{text.strip()!r} has no valid port.") from None
     if parts.scheme not in ("http", "https"):
         raise _bad(f"{parts.scheme}:// is not a server address.")
-    host = (parts.hostname or "").lower()
+    host = parts.hostname or ""  # in lower case
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+(%[a-z0-9]+)?", host):
         raise _bad(f"{text.strip()!r} does not name a computer.")
     if parts.username is not None or parts.query or parts.fragment:

@@ -17,16 +17,6 @@ _ALONG = 0.2  # cosine: a view within 12 degrees of the line through the slices 
 
 
 @dataclass(frozen=True)
-class Plane:
-    """A model slice in RAS: its centre (3,) in mm, unit vectors (3,) along columns, rows and from slice to slice."""
-
-    centre: np.ndarray
-    along_columns: np.ndarray
-    along_rows: np.ndarray
-    normal: np.ndarray
-
-
-@dataclass(frozen=True)
 class Frame:
     """The model's grid: `model_to_ras` (4, 4), `shape` (slices, rows, columns)."""
 
@@ -65,12 +55,6 @@ class Frame:
             raise IndexError(f"slice {index} of {self.slices}")
         _, rows, columns = self.shape
         return (self.model_to_ras @ [index, (rows - 1) / 2, (columns - 1) / 2, 1.0])[:3]
-
-    def plane(self, index: int) -> Plane:
-        """The plane of a slice. Raises IndexError beyond the slices."""
-        steps = self.model_to_ras[:3, :3]
-        rows, columns = (_unit(steps[:, axis]) for axis in (1, 2))
-        return Plane(self.centre(index), columns, rows, self.normal)
 
     @property
     def normal(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .calls import NOT_ASSESSED, STATES, Calls, Change, Listener
+from .calls import SCHEMA, Calls
 from .files import append_json, private_folder, read_lines
 
 SUFFIX = ".calls.jsonl"
@@ -62,9 +62,13 @@ class StudyJournal:
         self._path = path
         self._head = {"server": server, "study": study, "reader": reader}
 
-    def note(self, changes: Iterable[Change]) -> None:
-        """Adds changes of calls. Raises OSError where the disk does not take them, which the person has to know."""
-        self._add({"changes": {change.key: change.after for change in changes}})
+    def note(self, calls: Calls) -> None:
+        """Adds all calls as they are now. Raises OSError where the disk does not take them, which the person has to know.
+
+        All and not only the last: a submission takes the place of the reader's one before, so a draft that goes on from that has to be
+        whole as well.
+        """
+        self._add({"findings": calls.called, "comment": calls.comment})
 
     def note_comment(self, comment: str) -> None:
         """Adds the comment as it is now."""
@@ -73,10 +77,6 @@ class StudyJournal:
     def note_seconds(self, seconds: float) -> None:
         """Adds the time spent so far."""
         self._add({"seconds": round(seconds, 1)})
-
-    def listener(self) -> Listener:
-        """For `Calls`: notes every change."""
-        return self.note
 
     def draft(self) -> Draft | None:
         """What this study's journal holds that was not submitted."""
@@ -87,13 +87,8 @@ class StudyJournal:
         draft = self.draft()
         if draft is None:
             return None
-        calls = Calls(keys)
-        for key, state in draft.findings.items():
-            if key in calls.keys:
-                calls.set(key, state)
-        calls.forget_steps()
-        calls.comment = draft.comment
-        return calls
+        nothing = {"findings": {}, "comment": ""}
+        return Calls.from_json({"schema": SCHEMA, "findings": draft.findings, "comment": draft.comment, "submitted": nothing}, keys)
 
     def close(self, submission_id: str) -> None:
         """The calls are in the outbox, under this id: what follows begins anew."""
@@ -117,11 +112,7 @@ def _draft(lines: list[dict[str, Any]]) -> Draft | None:
             states, comment, seconds = {}, "", 0.0
             continue
         last = line
-        for key, state in (line.get("changes") or {}).items():
-            if state in STATES:
-                states[key] = state
-            elif state == NOT_ASSESSED:
-                states.pop(key, None)
+        states = dict(line.get("findings", states))
         comment = str(line.get("comment", comment))
         seconds = float(line.get("seconds", seconds))
     if last is None or not (states or comment):

@@ -109,7 +109,8 @@ def headline(catalogue: Catalogue, prediction: PredictionView) -> str:
         line = f"Above threshold: {named}{more}."
     else:
         line = "Nothing is above its threshold; that rules nothing out."
-    return line + (f" {silent} findings are not assessed by this model." if silent else "")
+    silent_findings = "1 finding is" if silent == 1 else f"{silent} findings are"
+    return line + (f" {silent_findings} not assessed by this model." if silent else "")
 
 
 def _named(catalogue: Catalogue, prediction: PredictionView, key: str) -> str:

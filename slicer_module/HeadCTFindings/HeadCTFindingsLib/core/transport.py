@@ -143,6 +143,8 @@ class Transport:
                         got += len(chunk)
                         if ticket is not None:
                             ticket.report(Transfer(got, total))
+                if ticket is not None:
+                    ticket.check()
                 if total and got < total:
                     raise http.client.IncompleteRead(b"", total - got)
             partial.replace(file)
@@ -255,6 +257,21 @@ class Transport:
 def part(name: str) -> str:
     """An id or name as one part of a path, whatever is in it."""
     return quote(name, safe="")
+
+
+def an_object(answer: Any, *names: str) -> dict[str, Any]:
+    """The answer as an object that has all these entries. Raises NotReadable."""
+    if not isinstance(answer, dict) or any(name not in answer for name in names):
+        wanted = " with " + ", ".join(names) if names else ""
+        raise NotReadable(f"the answer of the server is not an object{wanted}")
+    return answer
+
+
+def a_list(answer: Any) -> list[dict[str, Any]]:
+    """The answer as a list of objects. Raises NotReadable."""
+    if not isinstance(answer, list) or not all(isinstance(each, dict) for each in answer):
+        raise NotReadable("the answer of the server is not a list of objects")
+    return answer
 
 
 @cache
