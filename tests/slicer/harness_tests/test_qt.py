@@ -170,3 +170,17 @@ def test_a_plain_model_with_a_parent_is_held_by_qt() -> None:
     view.setModel(qt.QStandardItemModel(view))
     process(0)
     assert view.model() is not None
+
+
+def test_a_delegate_for_each_column_is_held_by_its_own_reference() -> None:
+    """PySide6 keeps a reference to the last of them only, so a count of its references must not count twice."""
+    view, kept = qt.QTreeView(), []
+    for column in (1, 2):
+        kept.append(Bars(view))
+        view.setItemDelegateForColumn(column, kept[-1])
+    process(0)
+    for column in (1, 2):
+        view.setItemDelegateForColumn(column, kept[column - 1])
+    del kept[0]
+    with pytest.raises(AssertionError, match="PythonQt would drop it"):
+        process(0)
