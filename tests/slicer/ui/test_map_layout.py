@@ -68,3 +68,13 @@ def test_a_widget_of_no_size_can_be_laid_out() -> None:
     for upright in (True, False):
         plan = lay_out(0, 0, 38, 6, 16, upright)
         assert 0 <= plan.slice_at(0, 0) < 38
+
+
+@pytest.mark.parametrize(("width", "height", "slices", "experts", "upright"), SIZES)
+def test_numbers_along_the_slices_leave_each_other_room(width: int, height: int, slices: int, experts: int, upright: bool) -> None:
+    plan = lay_out(width, height, slices, experts, 16, upright)
+    numbers = plan.numbered(32)
+    places = sorted(plan.centre(number - 1) for number in numbers)
+    assert numbers[0] == 1
+    assert all(after - before >= 31.9 for before, after in pairwise(places))
+    assert len(numbers) > 3 or slices == 1
