@@ -14,6 +14,7 @@ from pathlib import Path
 import PySide6
 import shiboken6
 
+from .held import dropped
 from .qt_module import install
 
 
@@ -27,8 +28,14 @@ _exec.restype = ctypes.c_int
 
 
 def process(seconds: float = 0.0) -> None:
-    """Handle the events of `seconds` (at least those that wait now), with the interpreter lock held as in Slicer."""
+    """Handle the events of `seconds` (at least those that wait now), with the interpreter lock held as in Slicer.
+
+    Raises AssertionError for a delegate, model or event filter that PythonQt would have dropped by now.
+    """
     qt = install()
+    lost = dropped()
+    if lost:
+        raise AssertionError("; ".join(lost))
     loop = qt.QEventLoop()
     timer = qt.QTimer()
     timer.setSingleShot(True)

@@ -2,7 +2,7 @@
 
 Properties are properties, keyword arguments and foreign attributes are refused, and what only PySide6 has is taken
 away. Everything here was compared with PythonQt 4.1.0 on Qt 5.15; it is stricter than PythonQt in places, never
-knowingly more lenient, apart from what the lint has to find (`super().method()`, lost references).
+knowingly more lenient, apart from what the lint has to find (`super().method()`); held.py finds lost references.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import shiboken6
 from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+
+from . import held
 
 QT_MODULES: tuple[ModuleType, ...] = (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools)
 
@@ -153,6 +155,7 @@ def patch() -> int:
     QtCore.QObject.connect = _refuse("connect by a signal's text", "use object.signal.connect(function)")
     _patch_image()
     _patch_name()
+    held.watch()
     return made
 
 

@@ -135,3 +135,52 @@ def test_the_lint_knows_the_properties_of_widgets() -> None:
     meta = qt.QAbstractItemView.staticMetaObject
     names = {meta.property(i).name() for i in range(meta.propertyCount())}
     assert names - WIDGET_PROPERTIES == {"sizeHint", "minimumSizeHint"}
+
+
+class Bars(qt.QStyledItemDelegate):
+    pass
+
+
+def hand_over(kind: str, keeper: list) -> qt.QTreeView:
+    """A view with a model or delegate that only `keeper` holds."""
+    view = qt.QTreeView()
+    given = {"model": qt.QStandardItemModel, "delegate": Bars, "child delegate": lambda: Bars(view)}[kind]()
+    if kind == "model":
+        view.setModel(given)
+    else:
+        view.setItemDelegate(given)
+    keeper.append(given)
+    return view
+
+
+@pytest.mark.parametrize("kind", ["model", "delegate", "child delegate"])
+def test_what_nothing_holds_is_reported_as_pythonqt_would_drop_it(kind: str) -> None:
+    kept: list = []
+    view = hand_over(kind, kept)
+    process(0)
+    view = hand_over(kind, kept)
+    kept.clear()
+    with pytest.raises(AssertionError, match="PythonQt would drop it"):
+        process(0)
+    assert view is not None
+
+
+def test_a_plain_model_with_a_parent_is_held_by_qt() -> None:
+    view = qt.QTreeView()
+    view.setModel(qt.QStandardItemModel(view))
+    process(0)
+    assert view.model() is not None
+
+
+def test_a_delegate_for_each_column_is_held_by_its_own_reference() -> None:
+    """PySide6 keeps a reference to the last of them only, so a count of its references must not count twice."""
+    view, kept = qt.QTreeView(), []
+    for column in (1, 2):
+        kept.append(Bars(view))
+        view.setItemDelegateForColumn(column, kept[-1])
+    process(0)
+    for column in (1, 2):
+        view.setItemDelegateForColumn(column, kept[column - 1])
+    del kept[0]
+    with pytest.raises(AssertionError, match="PythonQt would drop it"):
+        process(0)

@@ -13,12 +13,12 @@ from made_documents import findings_document, prediction_document
 start()  # the widgets import slicer.i18n
 
 import qt  # noqa: E402
+
+from harness import events  # noqa: E402
 from HeadCTFindingsLib.core.calls import Calls  # noqa: E402
 from HeadCTFindingsLib.core.catalogue import Catalogue  # noqa: E402
 from HeadCTFindingsLib.core.prediction import PredictionView  # noqa: E402
 from HeadCTFindingsLib.ui.findings_panel import FindingsPanel  # noqa: E402
-
-from harness import events  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,13 @@ def panel(catalogue: Catalogue, view: PredictionView, calls: Calls) -> FindingsP
 def dark_theme() -> Iterator[None]:
     """A dark palette of the application, taken back afterwards."""
     light, dark = qt.QApplication.palette(), qt.QPalette()
-    for role, colour in (("Window", "#2b2b2b"), ("Base", "#1e1e1e"), ("Text", "#e6e6e6"), ("WindowText", "#e6e6e6"), ("Highlight", "#2a82da")):
+    for role, colour in (
+        ("Window", "#2b2b2b"),
+        ("Base", "#1e1e1e"),
+        ("Text", "#e6e6e6"),
+        ("WindowText", "#e6e6e6"),
+        ("Highlight", "#2a82da"),
+    ):
         dark.setColor(getattr(qt.QPalette, role), qt.QColor(colour))
     qt.QApplication.setPalette(dark)
     yield

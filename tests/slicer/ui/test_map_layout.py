@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+
 from HeadCTFindingsLib.ui.map_layout import lay_out
 
 SIZES = [(230, 620, 38, 6, True), (230, 620, 400, 6, True), (480, 260, 38, 6, False), (480, 260, 1, 6, False), (300, 500, 40, 0, True)]
@@ -16,7 +19,7 @@ def test_slices_fill_the_lane_without_gaps(width: int, height: int, slices: int,
     assert spans[0][0] == start
     assert spans[-1][1] == start + plan.length
     assert all(low < high for low, high in spans)
-    assert all(next_low <= high for (_, high), (next_low, _) in zip(spans, spans[1:], strict=False))
+    assert all(next_low <= high for (_, high), (next_low, _) in pairwise(spans))
 
 
 @pytest.mark.parametrize(("width", "height", "slices", "experts", "upright"), SIZES)
@@ -65,3 +68,13 @@ def test_a_widget_of_no_size_can_be_laid_out() -> None:
     for upright in (True, False):
         plan = lay_out(0, 0, 38, 6, 16, upright)
         assert 0 <= plan.slice_at(0, 0) < 38
+
+
+@pytest.mark.parametrize(("width", "height", "slices", "experts", "upright"), SIZES)
+def test_numbers_along_the_slices_leave_each_other_room(width: int, height: int, slices: int, experts: int, upright: bool) -> None:
+    plan = lay_out(width, height, slices, experts, 16, upright)
+    numbers = plan.numbered(32)
+    places = sorted(plan.centre(number - 1) for number in numbers)
+    assert numbers[0] == 1
+    assert all(after - before >= 31.9 for before, after in pairwise(places))
+    assert len(numbers) > 3 or slices == 1

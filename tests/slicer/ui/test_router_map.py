@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import qt
+
+from harness import events
+from harness.event_loop import process
 from HeadCTFindingsLib.core.catalogue import Catalogue
 from HeadCTFindingsLib.core.prediction import PredictionView
 from HeadCTFindingsLib.core.router_map import colours, top
 from HeadCTFindingsLib.ui.router_map import RouterMap
 from HeadCTFindingsLib.ui.theme import theme_now
-
-from harness import events
-from harness.event_loop import process
 from made_documents import prediction_document
 
 
@@ -240,12 +240,11 @@ def test_a_volume_level_router_is_one_bar_for_each_expert(made: RouterMap) -> No
     assert theme.track in [image.pixelColor(right, plan.heat.top + round(room) + y) for y in range(round(room))]
 
 
-@pytest.mark.usefixtures("dark_theme")
-def test_the_ground_follows_a_change_of_theme(catalogue: Catalogue, view: PredictionView) -> None:
-    widget = RouterMap(False)
-    widget.show_prediction(view)
-    events.show(widget, (480, 260))
-    assert pixel(widget, 1, 259) == (0x1E, 0x1E, 0x1E)
+def test_the_ground_follows_a_change_of_theme_while_it_is_shown(made: RouterMap, request: pytest.FixtureRequest) -> None:
+    assert pixel(made, 1, made.height - 1) == (255, 255, 255)
+    request.getfixturevalue("dark_theme")
+    process(0.02)
+    assert pixel(made, 1, made.height - 1) == (0x1E, 0x1E, 0x1E)
 
 
 def test_the_picture_is_drawn_for_the_pixels_of_the_screen(made: RouterMap, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import qt
+
 from HeadCTFindingsLib.ui.theme import mixed, theme_now
 
 STATES = ("present", "uncertain", "absent")

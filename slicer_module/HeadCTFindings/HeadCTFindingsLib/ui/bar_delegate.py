@@ -13,6 +13,7 @@ from .cell_cache import CellCache
 from .roles import GROUP_ROLE, KEY_ROLE
 from .theme import theme_now
 
+SHORTEST = "not ruled out"
 _GAP = 4
 
 
@@ -52,8 +53,8 @@ class BarDelegate(qt.QStyledItemDelegate):
             self._words(painter, box.left() + _GAP, box, (row.statement, row.statement.split(" by ")[0]))
             return
         colours, metrics = self.colours, painter.fontMetrics()
-        figure = metrics.horizontalAdvance("> 99 % ")
-        length = min(max((box.width() - figure) * 2 // 5, 40), 110)
+        figure = metrics.horizontalAdvance("> 99 %  ")
+        length = bar_length(box.width() - figure, metrics.horizontalAdvance(SHORTEST))
         left, height = box.left() + _GAP, max(box.height() * 2 // 5, 6)
         top = box.top() + (box.height() - height) // 2
         painter.fillRect(left, top, length, height, colours.track)
@@ -80,6 +81,11 @@ class BarDelegate(qt.QStyledItemDelegate):
         painter.drawText(qt.QRect(left, box.top(), max(room, 0), box.height()), qt.Qt.AlignVCenter | qt.Qt.AlignLeft, words)
 
 
+def bar_length(room: int, words: int) -> int:
+    """Pixels of the bar where `room` is left for it and for words: a third, or what the shortest words (`words` pixels) leave."""
+    return max(min(room // 3, room - words - 4 * _GAP, 110), 28)
+
+
 def statements(row: Row, before: float | None = None) -> tuple[str, ...]:
     """What stands beside the bar, the longest first; the shortest still never reads as ruled out."""
     if row.positive:
@@ -88,10 +94,10 @@ def statements(row: Row, before: float | None = None) -> tuple[str, ...]:
         if row.acuity == "critical":
             told = (f"critical, above threshold{point}", f"critical, above{point}", *told[1:])
     else:
-        told = (row.statement, "not ruled out")
+        told = (row.statement, SHORTEST)
     if before is None:
         return told
-    return (*(f"was {percent(before)}, {text}" for text in told), f"was {percent(before)}", *told[-1:])
+    return (*(f"was {percent(before)}, {text}" for text in told), *told)
 
 
 def summary(group: Group) -> tuple[str, ...]:

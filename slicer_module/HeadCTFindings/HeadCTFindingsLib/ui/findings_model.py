@@ -7,12 +7,12 @@ model is replaced is not the same in PythonQt and PySide6, and both crash on the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import qt
 
 from ..core.catalogue import Catalogue
-from ..core.rows import Group, Row
+from ..core.rows import Group, Row, percent
 from .roles import CALL, CALL_HELP, COLUMNS, GROUP_ROLE, KEY_ROLE, NAME, PROBABILITY, SEARCH_ROLE
 from .theme import Theme
 
@@ -39,15 +39,24 @@ class FindingsModel:
         self._paths: dict[str, Path] = {}
         self._written: dict[str, tuple[str, bool, bool]] = {}
 
-    def show(self, groups: Sequence[Group], catalogue: Catalogue) -> bool:
-        """Show these groups; whether the model was made anew (then selection and expansion are gone)."""
+    def show(self, groups: Sequence[Group], catalogue: Catalogue, theme: Theme, before: Mapping[str, float]) -> bool:
+        """Show these groups, and of findings in `before` an earlier probability.
+
+        Whether the model was made anew (then selection and expansion are gone). A new one is filled before the filter sees it: one reset
+        in place of a signal for each cell.
+        """
         self.groups = tuple(groups)
         self.rows = {row.key: row for group in self.groups for row in group.rows}
         order = tuple((group.title, tuple((row.key, row.depth) for row in group.rows)) for group in self.groups)
         anew = order != self._order
+        old = self.source
         if anew:
             self._order = order
             self._build(catalogue)
+        self.describe(theme, before)
+        if anew:
+            self.proxy.setSourceModel(self.source)
+            old.deleteLater()
         return anew
 
     def group(self, title: str) -> Group | None:
@@ -70,7 +79,7 @@ class FindingsModel:
         """Indexes of the headings in the filtered model."""
         return [self.proxy.index(number, NAME) for number in range(self.proxy.rowCount())]
 
-    def describe(self, theme: Theme) -> None:
+    def describe(self, theme: Theme, before: Mapping[str, float]) -> None:
         """Write emphasis, colours and tooltips where they changed: every write costs a repaint."""
         text, muted, ground = qt.QBrush(theme.text), qt.QBrush(theme.muted), qt.QBrush(theme.group)
         for number in range(self.source.rowCount()) if not self._written else ():
@@ -79,6 +88,8 @@ class FindingsModel:
             self.source.setData(self.source.index(number, NAME), _bold(True), qt.Qt.FontRole)
         for key, row in self.rows.items():
             tip = f"{row.tooltip}\nAcuity: {row.acuity}."
+            if key in before:
+                tip += f"\nAn earlier version gave {percent(before[key])}."
             wanted = (tip, row.positive, row.probability is None)
             if self._written.get(key) == wanted:
                 continue
@@ -99,7 +110,7 @@ class FindingsModel:
         self._written = {}
 
     def _build(self, catalogue: Catalogue) -> None:
-        """A fresh model, filled before the filter sees it: one reset in place of a signal for each cell."""
+        """A fresh model with every group and finding."""
         model = qt.QStandardItemModel(self._parent)
         model.setColumnCount(len(COLUMNS))
         self._paths, self._written = {}, {}
@@ -120,9 +131,7 @@ class FindingsModel:
                 self._paths[row.key] = path
         for column, title in enumerate(self.titles):
             model.setHeaderData(column, qt.Qt.Horizontal, title)
-        old, self.source = self.source, model
-        self.proxy.setSourceModel(model)
-        old.deleteLater()
+        self.source = model
 
     def _insert(self, model: qt.QStandardItemModel, path: Path, key: str, name: str, group: str, words: str) -> None:
         parent = self._at(model, path[:-1], NAME)

@@ -12,7 +12,7 @@ from ..core.prediction import PredictionView
 from ..core.rows import Group, groups, headline
 from .calls_bar import CallsBar
 from .findings_table import FindingsTable
-from .findings_toolbar import FindingsToolbar, narrowed
+from .findings_toolbar import FindingsToolbar, changed, narrowed
 from .signal import Signal
 from .theme import theme_now
 
@@ -91,6 +91,7 @@ class FindingsPanel(qt.QWidget):
 
     def changeEvent(self, event: qt.QEvent) -> None:
         """Follow a change of theme."""
+        qt.QWidget.changeEvent(self, event)
         if event.type() in (qt.QEvent.PaletteChange, qt.QEvent.ApplicationPaletteChange):
             self._show_notes()
             self.refresh()
@@ -180,11 +181,12 @@ def _nothing_above(group: Group) -> bool:
 
 
 def _changed_probabilities(view: PredictionView | None, before: PredictionView | None) -> dict[str, float]:
-    """{key: the earlier probability} of the findings that both versions assess."""
+    """{key: the earlier probability} of the findings that both versions assess, where it differs enough to be told."""
     if view is None or before is None:
         return {}
-    assessed = (key for key in view.keys if key in before.keys and view.estimable[view.index(key)] and before.estimable[before.index(key)])
-    return {key: float(before.probability[before.index(key)]) for key in assessed}
+    earlier = {key: float(before.probability[row]) for row, key in enumerate(before.keys) if before.estimable[row]}
+    rows = [(row, key) for row, key in enumerate(view.keys) if view.estimable[row] and key in earlier]
+    return {key: earlier[key] for row, key in rows if changed(earlier[key], view.probability[row], view.operating_point[row])}
 
 
 def _shortcut(owner: qt.QWidget, keys: str, slot: object) -> qt.QShortcut:

@@ -52,22 +52,20 @@ class FindingsTable(qt.QTreeView):
         self._colours = theme_now()
         self._quiet = False
         self._tinting = False
+        self._last = ""
         self._closed: set[str] = set()
         self._set_up()
 
     def show_groups(self, groups: tuple[Group, ...], catalogue: Catalogue, before: Mapping[str, float] | None = None) -> None:
         """Show these groups, and where given the probabilities that an earlier version gave; keeps selection and closed groups."""
-        key = self.selected_key()
         self.before = dict(before or {})
         self.painted.clear()
         self._quiet = True
         try:
-            if self.findings.show(groups, catalogue):
+            if self.findings.show(groups, catalogue, self._colours, self.before):
                 self._expand()
                 self._size_columns()
-            self._describe()
-            if key:
-                self.select(key)
+            self._select_again()
         finally:
             self._quiet = False
         self.viewport().update()
@@ -93,9 +91,18 @@ class FindingsTable(qt.QTreeView):
             self.scrollTo(index)
 
     def filter(self, text: str) -> None:
-        """Show only findings that match all words, their groups opened."""
-        self.findings.filter(text)
-        self._expand()
+        """Show only findings that match all words, their groups opened.
+
+        Where the selected finding is hidden, none is selected (Qt would take a neighbour, and the slice view would jump while the reader
+        types); it is selected again as soon as it is shown.
+        """
+        self._quiet = True
+        try:
+            self.findings.filter(text)
+            self._expand()
+            self._select_again()
+        finally:
+            self._quiet = False
 
     def repaint_calls(self) -> None:
         """Show the calls as they are now."""
@@ -114,6 +121,7 @@ class FindingsTable(qt.QTreeView):
         """Tell which finding was selected, but for what the table selects by itself."""
         key = (current.data(KEY_ROLE) or "") if current.isValid() else ""
         if key and not self._quiet:
+            self._last = key
             self.selected.emit(key)
 
     def keyPressEvent(self, event: qt.QKeyEvent) -> None:
@@ -169,6 +177,11 @@ class FindingsTable(qt.QTreeView):
     def _before(self, key: str) -> float | None:
         return self.before.get(key)
 
+    def _select_again(self) -> None:
+        """Select what the reader selected last, or nothing where it is not shown."""
+        if not self._last or not self.select(self._last):
+            self.setCurrentIndex(qt.QModelIndex())
+
     def _expand(self) -> None:
         """Open everything but the groups that the reader closed."""
         self._quiet, quiet = True, self._quiet
@@ -207,9 +220,6 @@ class FindingsTable(qt.QTreeView):
             self.setPalette(palette)
             self.painted.clear()
             self.findings.forget_colours()
-            self._describe()
+            self.findings.describe(self._colours, self.before)
         finally:
             self._tinting = False
-
-    def _describe(self) -> None:
-        self.findings.describe(self._colours)

@@ -51,6 +51,8 @@ class FindingsToolbar(qt.QWidget):
         if offered and place < 0:
             self.choice.addItem(_("Changed"), CHANGED)
         elif not offered and place >= 0:
+            if self.choice.currentIndex == place:
+                self.choice.setCurrentIndex(0)
             self.choice.removeItem(place)
 
     def keyPressEvent(self, event: qt.QKeyEvent) -> None:
@@ -68,7 +70,7 @@ class FindingsToolbar(qt.QWidget):
 
 
 def narrowed(groups: tuple[Group, ...], chosen: str, before: dict[str, float]) -> tuple[Group, ...]:
-    """The groups with the chosen findings only, without those that are left empty."""
+    """The groups with the chosen findings only, without those left empty; `before` has the findings that changed."""
     kept = (Group(group.title, tuple(row for row in group.rows if _chosen(row, chosen, before.get(row.key)))) for group in groups)
     return tuple(group for group in kept if group.rows)
 
@@ -80,14 +82,12 @@ def _chosen(row: Row, chosen: str, before: float | None) -> bool:
         return row.probability is not None
     if chosen in (OPEN, CALLED):
         return (row.state == "not_assessed") == (chosen == OPEN)
-    if chosen == CHANGED:
-        return row.probability is not None and before is not None and changed(before, row.probability, row.threshold)
-    return True
+    return before is not None if chosen == CHANGED else True
 
 
-def changed(before: float, now: float, threshold: float | None) -> bool:
-    """Whether two probabilities differ enough to be told: by `LEAST_CHANGE`, or in which side of the threshold they are on."""
-    return abs(before - now) >= LEAST_CHANGE or (threshold is not None and (before >= threshold) != (now >= threshold))
+def changed(before: float, now: float, threshold: float) -> bool:
+    """Whether two probabilities differ enough to be told: by `LEAST_CHANGE`, or in which side of the threshold (or NaN) they are on."""
+    return abs(before - now) >= LEAST_CHANGE or (before >= threshold) != (now >= threshold)
 
 
 _CHOICES = [

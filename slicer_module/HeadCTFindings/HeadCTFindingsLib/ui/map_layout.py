@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -68,6 +70,12 @@ class MapLayout:
         """Pixel along the axis of a position in slices (2.0 is the centre of slice 2)."""
         along = (position + 0.5) * self.length / self.slices
         return self.heat.bottom - along if self.upright else self.heat.left + along
+
+    def numbered(self, room: int) -> list[int]:
+        """Numbers (from 1) of the slices that get one: the first, and round numbers that stand `room` pixels apart at least."""
+        pixels = self.length / self.slices
+        step = next((step for step in _STEPS if step * pixels >= room), _STEPS[-1])
+        return [1, *(number for number in range(step, self.slices + 1, step) if (number - 1) * pixels >= room)]
 
     def slice_at(self, x: int, y: int) -> int:
         """The slice nearest to a pixel, also beyond the ends, so that a drag that leaves the map keeps its slice."""

@@ -126,13 +126,7 @@ class _Drawing:
     def axis(self) -> None:
         """Numbers of some slices, from 1, as many as there is room for."""
         layout = self.layout
-        if not layout.slices:
-            return
-        room = 2 * self.line if layout.upright else 3 * self.line
-        step = next(
-            step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if step * layout.length / layout.slices >= room or step == 10**9
-        )
-        for number in sorted({1, *range(step, layout.slices + 1, step)} - ({2} if step > 2 else set())):
+        for number in layout.numbered(2 * self.line if layout.upright else 3 * self.line):
             along = round(layout.centre(number - 1))
             if layout.upright:
                 box = Box(layout.axis.left, along - self.line // 2, layout.axis.width - 4, self.line)

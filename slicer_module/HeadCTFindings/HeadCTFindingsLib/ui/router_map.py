@@ -45,7 +45,7 @@ class RouterMap(qt.QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(qt.Qt.StrongFocus)
         line = self.fontMetrics().height()
-        self.setMinimumSize(qt.QSize(11 * line, 22 * line) if upright else qt.QSize(18 * line, 13 * line))
+        self.setMinimumSize(qt.QSize(14 * line, 24 * line) if upright else qt.QSize(18 * line, 13 * line))
         self.setToolTip("")
         self.setObjectName("RouterMap")
 
@@ -110,6 +110,7 @@ class RouterMap(qt.QWidget):
 
     def changeEvent(self, event: qt.QEvent) -> None:
         """Follow a change of theme or font."""
+        qt.QWidget.changeEvent(self, event)
         if event.type() in (qt.QEvent.PaletteChange, qt.QEvent.ApplicationPaletteChange, qt.QEvent.FontChange, qt.QEvent.StyleChange):
             self._colours = theme_now()
             self._forget()

@@ -1,0 +1,87 @@
+"""Finds what PythonQt would drop: delegates, models and event filters that Qt was given and no Python object holds.
+
+PySide6 keeps a reference of its own at each of these setters; PythonQt does not, so there an unreferenced model vanishes and
+an unreferenced delegate is dropped or crashes. The references are counted without those that PySide6 added.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import shiboken6
+from PySide6 import QtCore, QtWidgets
+
+SETTERS = {
+    QtWidgets.QAbstractItemView: ("setModel", "setItemDelegate", "setItemDelegateForColumn", "setItemDelegateForRow"),
+    QtWidgets.QTreeView: ("setModel",),
+    QtWidgets.QTableView: ("setModel",),
+    QtWidgets.QListView: ("setModel",),
+    QtWidgets.QComboBox: ("setModel", "setItemDelegate"),
+    QtWidgets.QLineEdit: ("setValidator", "setCompleter"),
+    QtCore.QAbstractProxyModel: ("setSourceModel",),
+    QtCore.QSortFilterProxyModel: ("setSourceModel",),
+    QtCore.QObject: ("installEventFilter",),
+}
+
+
+@dataclass
+class _Handed:
+    """An object given to Qt, and how many references to it are PySide6's."""
+
+    reference: weakref.ref[Any]
+    added: int
+    where: str
+
+
+_handed_over: list[_Handed] = []
+
+
+def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
+    def call(self: Any, *args: Any) -> Any:
+        given = args[-1]
+        before, others = sys.getrefcount(given), [(each, _count(each)) for each in _handed_over if each.where == where]
+        result = method(self, *args)
+        for each, count in others:  # PySide6 drops the delegate of one column when another column gets its own
+            each.added += _count(each) - count if each.reference() is not given else 0
+        if isinstance(given, QtCore.QObject) and given is not self:
+            _handed_over.append(_Handed(weakref.ref(given), sys.getrefcount(given) - before, where))
+        return result
+
+    call.__name__ = method.__name__
+    return call
+
+
+def _count(handed: _Handed) -> int:
+    given = handed.reference()
+    return 0 if given is None else sys.getrefcount(given)
+
+
+def watch() -> None:
+    """Wrap the setters. They may be virtual: C++ then calls the wrapper, which calls the class's own function directly."""
+    for cls, names in SETTERS.items():
+        for name in names:
+            if name in vars(cls):
+                setattr(cls, name, _watched(vars(cls)[name], f"{cls.__name__}.{name}"))
+
+
+def dropped() -> list[str]:
+    """A line for each object given to Qt since the last call that PythonQt would have dropped by now."""
+    pending, lines = list(_handed_over), []
+    _handed_over.clear()
+    kept: dict[int, int] = {}
+    for each in pending:
+        kept[id(each.reference())] = kept.get(id(each.reference()), 0) + each.added
+    for each in pending:
+        given = each.reference()
+        if given is None or not shiboken6.isValid(given):
+            continue
+        of_parent = 0 if shiboken6.ownedByPython(given) else 1
+        held = sys.getrefcount(given) - 2 - kept[id(given)] - of_parent  # 2: this name and the argument of getrefcount
+        plain = type(given).__module__.startswith("PySide6.")
+        if held <= 0 and not (plain and of_parent):
+            lines.append(f"{each.where}: nothing holds the {type(given).__name__}; PythonQt would drop it (keep it in an attribute)")
+    return lines
