@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from harness import events
 from harness.event_loop import process
-from harness.session import load_module
-from walk.cohort import put_studies, read_as_colleague
+from walk.cohort import read_as_colleague
 from walk.radiologist import Radiologist
 from walk.server import StoryServer
 
 P99_MS, LONGEST_MS = 50.0, 150.0
 CLICKS_TO_SUBMIT = 4
-FEW_ARE_ENOUGH = {"minimum_studies": 2, "minimum_cases": 2, "minimum_findings": 1, "replicates": 50}
 SHORT = {"epochs": 4, "choice_epochs": 1, "strengths": [4.0], "replay_studies": 50}
 CALLS = (
     ("subdural_hematoma", "present"),
@@ -29,50 +22,13 @@ CALLS = (
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """With phantoms to be read, and a gate that judges by a handful, which no hospital would set."""
-    running = StoryServer(tmp_path_factory.mktemp("server"), gate=json.dumps(FEW_ARE_ENOUGH), train_threads="1")
-    put_studies(running)
-    running.start()
-    running.wait()
-    yield running
-    running.kill()
-
-
-@pytest.fixture
-def reader(slicer: Any, server: StoryServer, tmp_path: Path) -> Any:
-    """At a module that was connected to this server before."""
-    import qt
-
-    qt.QSettings().setValue("HeadCTFindings/server", server.address)
-    qt.QSettings().setValue("HeadCTFindings/reader", "anna")
-    qt.QSettings().setValue("HeadCTFindings/strategy", "first")
-    slicer.app.window().resize(1500, 1000)
-    module = load_module()
-    pictures = Path(os.environ.get("HEADCT_STORY_PICTURES", tmp_path / "pictures"))
-    person = Radiologist(module, slicer, pictures)
-    person.wait(lambda: person.app.connection.state.phase == "connected", "the connection")
-    yield person
-    module.close()
-
-
 def stored(server: StoryServer, study: str) -> list[dict[str, Any]]:
     return list(server.ask("GET", f"/headct/studies/{study}/submissions"))
 
 
-def read_next(reader: Radiologist) -> str:
-    """Next study; its id, once images and prediction are there."""
-    before = reader.state.study
-    reader.press(reader.panels.study.next_button)
-    ready = [lambda: reader.state.study != before, lambda: reader.state.prediction is not None, lambda: reader.bench.volume is not None]
-    reader.wait(lambda: all(each() for each in ready), "the next study")
-    return str(reader.state.study)
-
-
 def test_the_reader_goes_from_the_open_module_to_a_submitted_call_in_four_clicks(reader: Radiologist, server: StoryServer) -> None:
     reader.picture("connected")
-    study = read_next(reader)
+    study = reader.read_next()
     reader.picture("study_read")
     reader.call("subdural_hematoma", "present")
     reader.press(reader.panels.submit.submit_button)
@@ -86,7 +42,7 @@ def test_the_reader_goes_from_the_open_module_to_a_submitted_call_in_four_clicks
 
 
 def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(reader: Radiologist, server: StoryServer) -> None:
-    study = read_next(reader)
+    study = reader.read_next()
     view = reader.state.prediction
     assert len(reader.panels.findings.table.findings.rows) == 75
     _scrolling_moves_the_cursor(reader)
@@ -118,7 +74,7 @@ def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(re
 
 def test_retraining_is_judged_promoted_and_shown(reader: Radiologist, server: StoryServer) -> None:
     read_as_colleague(server)
-    study = read_next(reader) if server.ask("GET", "/headct/studies?state=open")["total"] else reopened(reader, "head-ct-01")
+    study = reader.read_next() if server.ask("GET", "/headct/studies?state=open")["total"] else reader.open("head-ct-01")
     before = reader.state.prediction
     learning, panel = reader.app.learning, reader.panels.retrain
     learning.settings = SHORT
@@ -151,14 +107,6 @@ def test_retraining_is_judged_promoted_and_shown(reader: Radiologist, server: St
     reader.wait(lambda: reader.state.prediction.version == before.version, "the former version")
     assert (reader.state.prediction.probability == before.probability).all()
     reader.never_waited(P99_MS, LONGEST_MS)
-
-
-def reopened(reader: Radiologist, study: str) -> str:
-    """A study that was read before, opened by its id."""
-    reader.type(reader.panels.study.study_id, study)
-    reader.press(reader.panels.study.open_button)
-    reader.wait(lambda: reader.state.prediction is not None and reader.bench.volume is not None, "the study")
-    return study
 
 
 def _scrolling_moves_the_cursor(reader: Radiologist) -> None:

@@ -21,6 +21,7 @@ class Radiologist:
     """Works on the loaded module; `clicks` and `typed` count what it took, `probe` how long the window made it wait."""
 
     def __init__(self, module: Any, slicer: Any, pictures: Path) -> None:
+        self.module, self._sits = module, True
         self.bench, self.slicer, self.pictures = module.widget.workbench, slicer, pictures
         self.app, self.panels = self.bench.controller, self.bench.panels
         self.clicks = self.typed = 0
@@ -67,6 +68,31 @@ class Radiologist:
         """Waits as a person does, while the window goes on working; how long it took."""
         with self.probe:
             return float(wait_until(ready, seconds, what))
+
+    def read_next(self) -> str:
+        """Next study; its id, once images and prediction are there."""
+        before = self.state.study
+        self.press(self.panels.study.next_button)
+        self.wait(lambda: self.state.study != before and self.read, "the next study")
+        return str(self.state.study)
+
+    def open(self, study: str) -> str:
+        """A study by its id."""
+        self.type(self.panels.study.study_id, study)
+        self.press(self.panels.study.open_button)
+        self.wait(lambda: self.state.study == study and self.read, "the study")
+        return study
+
+    @property
+    def read(self) -> bool:
+        """Whether images and prediction of the open study are there."""
+        return self.state.prediction is not None and self.bench.volume is not None
+
+    def stand_up(self) -> None:
+        """The module is closed, as Slicer does at its end; twice is harmless."""
+        if self._sits:
+            self._sits = False
+            self.module.close()
 
     def look_at(self, widget: Any) -> None:
         """Scrolls the panel to a part of it."""
