@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import shiboken6
@@ -26,7 +27,18 @@ SETTERS = {
     QtCore.QObject: ("installEventFilter",),
 }
 
-_handed_over: list[tuple[weakref.ref[Any], int, str]] = []
+
+@dataclass
+class _Given:
+    """An object that a setter of `owner` (its id) was given, and how many references PySide6 added for that."""
+
+    reference: weakref.ref[Any]
+    owner: int
+    where: str
+    added: int
+
+
+_handed_over: list[_Given] = []
 
 
 def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
@@ -35,7 +47,10 @@ def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
         before = sys.getrefcount(given)
         result = method(self, *args)
         if isinstance(given, QtCore.QObject) and given is not self:
-            _handed_over.append((weakref.ref(given), sys.getrefcount(given) - before, where))
+            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of the one before
+                if (earlier.owner, earlier.where) == (id(self), where):
+                    earlier.added = 0
+            _handed_over.append(_Given(weakref.ref(given), id(self), where, sys.getrefcount(given) - before))
         return result
 
     call.__name__ = method.__name__
@@ -54,16 +69,16 @@ def dropped() -> list[str]:
     """A line for each object given to Qt since the last call that PythonQt would have dropped by now."""
     pending, lines = list(_handed_over), []
     _handed_over.clear()
-    kept: dict[int, int] = {}
-    for reference, added, _where in pending:
-        kept[id(reference())] = kept.get(id(reference()), 0) + added
-    for reference, _added, where in pending:
-        given = reference()
+    added: dict[int, int] = {}
+    for entry in pending:
+        added[id(entry.reference())] = added.get(id(entry.reference()), 0) + entry.added
+    for entry in pending:
+        given = entry.reference()
         if given is None or not shiboken6.isValid(given):
             continue
         of_parent = 0 if shiboken6.ownedByPython(given) else 1
-        held = sys.getrefcount(given) - 2 - kept[id(given)] - of_parent  # 2: this name and the argument of getrefcount
+        held = sys.getrefcount(given) - 2 - added[id(given)] - of_parent  # 2: this name and the argument of getrefcount
         plain = type(given).__module__.startswith("PySide6.")
         if held <= 0 and not (plain and of_parent):
-            lines.append(f"{where}: nothing holds the {type(given).__name__}; PythonQt would drop it (keep it in an attribute)")
+            lines.append(f"{entry.where}: nothing holds the {type(given).__name__}; PythonQt would drop it (keep it in an attribute)")
     return lines
