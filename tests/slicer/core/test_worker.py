@@ -30,9 +30,11 @@ def poll_until(worker, condition):
 
 def test_an_answer_arrives_on_the_thread_that_polls(worker):
     got = []
-    worker.submit(lambda ticket: threading.current_thread(), lambda thread: got.append((thread, threading.current_thread())))
+    ticket = worker.submit(lambda ticket: threading.current_thread(), lambda thread: got.append((thread, threading.current_thread())))
     assert worker.busy
+    assert ticket.pending
     poll_until(worker, lambda: got)
+    assert not ticket.pending
     ((worked, called),) = got
     assert called is threading.current_thread()
     assert worked is not called

@@ -161,8 +161,6 @@ class Worker:
                 if not self._answers:
                     break
                 ticket, kind, value = self._answers.popleft()
-                if ticket.cancelled:
-                    continue
                 if kind != "progress":
                     self._pending.remove(ticket)
             called += 1
@@ -249,8 +247,6 @@ class Worker:
                 return
             except BaseException as error:
                 failures += 1
-                if ticket.cancelled:
-                    return
                 if retry is None or failures >= retry.attempts or not retry.worth(error):
                     self.hand_over(ticket, "failed", error)
                     return
