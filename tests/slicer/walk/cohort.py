@@ -33,6 +33,7 @@ def read_as_colleague(server: StoryServer) -> int:
     count = 0
     while offer := server.ask("POST", "/activelearning/random", {"client_id": COLLEAGUE}):
         study = str(offer["id"])
+        server.ask("POST", f"/infer/demo?image={study}&output=json")
         states = truth[f"phantom-{int(study.split('-')[1]):04d}"] if study.startswith("read-") else {"sinusitis": "uncertain"}
         document = {"schema": "headct.submission/1", "submission_id": str(uuid.uuid4()), "study": study, "reader": COLLEAGUE}
         server.ask("POST", "/headct/submissions", document | {"model": None, "findings": states})
