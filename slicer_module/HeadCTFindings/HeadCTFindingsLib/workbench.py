@@ -93,7 +93,7 @@ class Workbench:
 
     def scene_opened(self) -> None:
         """A scene was opened: the study that it was saved with is opened again."""
-        state = SceneState(self._logic.getParameterNode())
+        state = self._scene_state()
         study = state.open_study
         if study and study != self.controller.reading.state.study and self.controller.reading.state.connected:
             self._node = state.volume(study)
@@ -148,9 +148,15 @@ class Workbench:
         self.link.show(None)
         for each in (self.map, self.panels.map):
             each.show_prediction(None)
-        if self._node is not None and self._logic_node().volume(study) is not self._node:
+        if self._node is not None and self._scene_state().volume(study) is not self._node:
             self._node = None
             volumes.show(None)
+        try:
+            kept = self._scene_state().calls(study)
+            if kept is not None:
+                self.controller.correcting.restore(study, kept)
+        except NotReadable as error:
+            self.panels.options.advise(str(error))
 
     def _images(self, study: str, volume: VolumeData) -> None:
         node = volumes.put_into_scene(volume, study, self.panels.presets.current)
@@ -165,7 +171,7 @@ class Workbench:
         self._node = node
         volumes.apply_window(node, self.panels.presets.current)
         volumes.show(node)
-        self._logic_node().keep_volume(study, node.GetID())
+        self._scene_state().keep_volume(study, node.GetID())
         self._place_view()
 
     def _predicted(self, view: PredictionView) -> None:
@@ -187,9 +193,9 @@ class Workbench:
         self.panels.findings.refresh()
 
     def _keep(self, study: str, document: dict[str, Any]) -> None:
-        self._logic_node().save(study, document)
+        self._scene_state().save(study, document)
 
-    def _logic_node(self) -> SceneState:
+    def _scene_state(self) -> SceneState:
         return SceneState(self._logic.getParameterNode())
 
     def _finding_selected(self, key: str) -> None:

@@ -36,7 +36,9 @@ def sit_down(slicer: Any, server: StoryServer, tmp_path: Path) -> Iterator[Calla
     """Opens the module, which was connected to this server before; all is closed at the end."""
     for name, value in (("server", server.address), ("reader", "anna"), ("strategy", "first")):
         qt.QSettings().setValue(f"HeadCTFindings/{name}", value)
-    slicer.app.window().resize(1500, 1000)
+    window = slicer.app.window()
+    window.resize(1600, 1000)
+    window.findChild(qt.QDockWidget, "PanelDockWidget").setMinimumWidth(560)
     sitting: list[Radiologist] = []
 
     def sit() -> Radiologist:

@@ -128,7 +128,7 @@ class Correcting:
         client, catalogue = self._connection.client, self._connection.catalogue
         if not study or client is None or catalogue is None:
             self._set(study="", history=(), hidden=0, said="", comment="")
-            self._changed()
+            self._changed(keep=False)
             self.replaced.emit()
             return
         reader = self._connection.reader
@@ -142,7 +142,7 @@ class Correcting:
     def _take(self, calls: Calls) -> None:
         calls.listener = self._called
         self.calls = calls
-        self._changed()
+        self._changed(keep=False)
         self.replaced.emit()
 
     def _called(self, _changes: tuple[Change, ...]) -> None:
@@ -212,8 +212,8 @@ class Correcting:
                 self._fetch_history()
             self.stored.emit(study)
 
-    def _changed(self) -> None:
-        """Counts anew, and has the scene follow."""
+    def _changed(self, keep: bool = True) -> None:
+        """Counts anew, and has the scene follow; not where calls were only taken up, or the scene's own would be lost."""
         calls = self.calls
         if calls is None:
             self._set(calls=0, unsubmitted=0, submittable=False)
@@ -222,7 +222,8 @@ class Correcting:
             called, submitted = calls.called, document["submitted"]["findings"]
             unsubmitted = sum(called.get(key) != submitted.get(key) for key in {*called, *submitted})
             self._set(calls=len(called), unsubmitted=unsubmitted, submittable=calls.submittable, comment=calls.comment)
-            self.kept.emit(self.state.study, document)
+            if keep:
+                self.kept.emit(self.state.study, document)
         self._count()
 
     def _count(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 import qt
+from slicer.i18n import tr as _
 
 from ..core.catalogue import Catalogue
 from ..core.gate import GateSummary
@@ -20,7 +21,9 @@ class GateView:
         self.widget = label()
         self.widget.setTextFormat(qt.Qt.RichText)
 
-    def show(self, gate: GateSummary, catalogue: Catalogue) -> None:
-        """The report's lines; the names of the findings come from the catalogue."""
+    def show(self, gate: GateSummary, catalogue: Catalogue, served: str) -> None:
+        """The report's lines; the names of the findings come from the catalogue, `served` is the version that predicts now."""
         first, *rest = gate.lines(catalogue)
+        if served == gate.candidate:
+            first = _("{version} is served. The gate had said: {outcome}.").format(version=served, outcome=gate.outcome)
         self.widget.setText("<br>".join([f"<b>{coloured(first, _COLOURS.get(gate.outcome, WARN))}</b>", *map(escape, rest)]))

@@ -123,6 +123,7 @@ class StudyPanel:
     def _open(self, *_arguments: Any) -> None:
         if self.study_id.text.strip():
             self._reading.open_study(self.study_id.text.strip())
+            self.study_id.clear()
 
     def _allow(self, *_arguments: Any) -> None:
         self._reading.allow_upload()

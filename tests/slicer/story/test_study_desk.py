@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,3 +209,48 @@ def test_the_rest_is_marked_after_a_question_that_counts(reader: Radiologist) ->
     assert len(reader.app.correcting.calls.called) == 75
     events.key(reader.panels.findings.table, "Ctrl+Z")
     assert reader.app.correcting.calls.called == {"sinusitis": "present"}
+
+
+def test_calls_are_in_the_scene_and_come_back_from_it(reader: Radiologist) -> None:
+    from HeadCTFindingsLib.scene.scene_state import SceneState
+
+    state = SceneState(reader.module.widget.logic.getParameterNode())
+    submitted = {"findings": {}, "comment": ""}
+    saved = {"schema": "headct.calls/1", "findings": {"midline_shift": "present"}, "comment": "from a colleague", "submitted": submitted}
+    state.save("read-03-1", saved)
+    reader.open("read-03-1")
+    assert reader.app.correcting.calls.called == {"midline_shift": "present"}
+    assert reader.panels.submit.comment.text == "from a colleague"
+    reader.call("midline_shift", "present")
+    reader.call("sinusitis", "absent")
+    assert state.calls("read-03-1")["findings"] == {"sinusitis": "absent"}
+    assert state.open_study == "read-03-1"
+    assert state.volume("read-03-1") is reader.bench.volume
+
+
+def test_a_heat_map_lies_over_the_scan_until_it_is_taken_away(reader: Radiologist, tmp_path: Path) -> None:
+    from HeadCTFindingsLib.app.volume_file import VolumeData, to_nrrd
+    from HeadCTFindingsLib.scene import views
+
+    reader.open("head-ct-02")
+    (tmp_path / "map.nrrd").write_bytes(to_nrrd(VolumeData(np.ones((4, 8, 8), np.float32), np.diag([20.0, 20.0, 30.0, 1.0]))))
+    composite = views.slice_logic().GetSliceCompositeNode()
+    before = composite.GetBackgroundVolumeID()
+    reader.panels.options.asked_heatmap.emit(str(tmp_path / "map.nrrd"))
+    layer = reader.slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+    assert layer.GetName() == "Where the model looked"
+    assert composite.GetForegroundOpacity() == pytest.approx(0.4)
+    assert composite.GetBackgroundVolumeID() == before
+    reader.panels.options.asked_heatmap.emit("")
+    assert composite.GetForegroundVolumeID() is None
+    (tmp_path / "text.nii").write_text("no map")
+    reader.panels.options.asked_heatmap.emit(str(tmp_path / "text.nii"))
+    assert not reader.bench.heatmap.shown
+
+
+def test_the_self_test_walks_against_the_server(reader: Radiologist, server: StoryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCT_SERVER", server.address)
+    server.ask("PUT", "/headct/readers-required", {"readers": 5, "studies": ["head-ct-01"], "reader": "anna"})
+    qt.QSettings().setValue("HeadCTFindings/reader", "selftest")
+    reader.module.python.HeadCTFindingsTest().runTest()
+    assert [each["submission"]["reader"] for each in server.ask("GET", "/headct/studies/head-ct-01/submissions")][-1] == "selftest"
