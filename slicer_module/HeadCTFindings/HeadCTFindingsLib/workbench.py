@@ -66,6 +66,7 @@ class Workbench:
         self.controller.start()
         self.pump.start()
         self.pump.wake()
+        self._show_overlay(self.link.index)
 
     def exit(self) -> None:
         """The module is left: nothing of it stays in the views, and what was under way is cancelled."""

@@ -174,6 +174,7 @@ def test_calls_outlive_a_crash(sit_down: Callable[[], Radiologist]) -> None:
     before.call("sinusitis", "uncertain")
     before.call("hydrocephalus", "absent")
     before.stand_up()
+    before.slicer.mrmlScene.Clear()
     after = sit_down()
     after.open("head-ct-03")
     assert after.app.correcting.calls.called == {"hydrocephalus": "absent", "sinusitis": "uncertain"}

@@ -35,6 +35,7 @@ class Radiologist:
 
     def press(self, button: Any) -> None:
         """Clicks a button, which has to be there to be clicked."""
+        process(0.05)  # a section that was just opened has to lay itself out
         assert button.isVisible(), f"{button.text} is hidden"
         assert button.enabled, f"{button.text} is disabled"
         self.clicks += 1

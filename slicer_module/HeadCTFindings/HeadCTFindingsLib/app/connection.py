@@ -33,11 +33,12 @@ class ConnectionState:
 
 
 class Connection:
-    """Emits `changed(state)`, and `connected()` once the server and its findings are known."""
+    """Emits `changed(state)`, `connected()` once the server and its findings are known, and `left()` before another one is tried."""
 
     def __init__(self, worker: Worker, preferences: Preferences) -> None:
         self.changed = Signal("the ConnectionState")
         self.connected = Signal("the server answers and its findings are known")
+        self.left = Signal("another server is wanted: what is open belongs to the one before")
         self.preferences = preferences
         self.state = ConnectionState(address=preferences["server"])
         self.client: Client | None = None
@@ -67,6 +68,9 @@ class Connection:
         except Unreachable as error:
             self._fail(error)
             return
+        if self.client is not None and self.client.address != known:
+            self.left.emit()
+        self.client = None
         self.preferences["server"], self.preferences["token"] = known.base, token
         self._set(ConnectionState("connecting", known.base))
 

@@ -75,6 +75,7 @@ class Reading:
         self._volume: tuple[VolumeData, str] | None = None
         self._renewed = 0.0
         connection.changed.connect(self._connection_changed)
+        connection.left.connect(self._server_left)
 
     @property
     def preferences(self) -> Any:
@@ -262,6 +263,9 @@ class Reading:
 
         self._set(stages={**self.state.stages, name: (text, None)}, refusal=None, note="")
         self._tickets[name] = self._worker.submit(work, succeeded, failed, progress, label=text, lane=name, retry=Retry())
+
+    def _server_left(self) -> None:
+        self.close(release=True)
 
     def _connection_changed(self, state: ConnectionState) -> None:
         strategies = state.status.strategies if state.status is not None else ()

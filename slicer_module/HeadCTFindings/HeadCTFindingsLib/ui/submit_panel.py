@@ -52,7 +52,7 @@ class SubmitPanel:
         self._outbox.setVisible(bool(state.outbox_line))
         self._waiting.setText(_("Outbox: {line}. Kept on this computer until the server has it.").format(line=state.outbox_line))
         show_text(self._said, state.said)
-        hidden = _("{count} submitted by others, shown once you have submitted: two readings are to be two opinions").format(count=state.hidden)
+        hidden = _("{count} submitted by others, shown once you have submitted your own").format(count=state.hidden)
         show_text(self._hidden, hidden if state.hidden else "")
         if state.history is not self._listed:
             self._listed = state.history
