@@ -28,6 +28,8 @@ from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
 from lib.infers.headct import HeadCT, Images, Serving
+from lib.learning.training_jobs import TrainingJobs
+from lib.trainers.headct import FineTune
 
 
 class HeadCTApp(MONAILabelApp):
@@ -59,7 +61,8 @@ class HeadCTApp(MONAILabelApp):
         self.queue = InferenceQueue(inference_devices(), server_config().waiting_inferences)
         self.batch = BatchInference(self, prepared)
         serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content)
-        infers = {}
+        self.training = TrainingJobs(self, server_config())
+        infers, self._tasks = {}, {}
         for name in names:
             if name not in found:
                 raise NotFound("unknown_model", f"There is no model {name!r}; there are {', '.join(sorted(found))}.", field="models")
@@ -67,7 +70,11 @@ class HeadCTApp(MONAILabelApp):
             config = getattr(importlib.import_module(module), class_name)()
             config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, serving=serving)
             infers[name] = config.infer()
+            self._tasks[name] = config.trainer()
         return infers
+
+    def init_trainers(self) -> dict[str, FineTune]:
+        return self._tasks
 
     def init_strategies(self) -> dict[str, Strategy]:
         lease_s = server_config().lease_s

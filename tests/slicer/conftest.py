@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 # The main run has no PySide6, the second run (tests/slicer/harness.ini) has neither torch nor a server.
-collect_ignore = ["harness_tests", "ui", "story"] if importlib.util.find_spec("PySide6") is None else ["core", "lint"]
+collect_ignore = ["harness_tests", "ui", "story"] if importlib.util.find_spec("PySide6") is None else ["app", "core", "lint"]
 
 if importlib.util.find_spec("PySide6") is not None:
     pytest_plugins = ["harness.fixtures"]

@@ -91,7 +91,7 @@ class BatchInference:
         return self._ended.get(job_id) or _done()
 
     def cancel(self, job_id: str) -> Job:
-        """Cancels a job of any kind of this store; one that runs here stops between two studies."""
+        """Cancels a job; one that runs here stops between two studies."""
         job = self._jobs.cancel(job_id)
         self._look.set()
         return job

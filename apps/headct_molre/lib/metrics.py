@@ -34,6 +34,15 @@ INFERENCES = Histogram(
     buckets=_SECONDS, registry=REGISTRY,
 )  # fmt: skip
 STORE_FAULTS = Counter("headct_store_faults", "Requests that the study store could not serve, by code", ("code",), registry=REGISTRY)
+TRAININGS = Histogram(
+    "headct_training_seconds", "Training jobs that ended, by model and outcome (succeeded, failed, cancelled, interrupted)",
+    ("model", "outcome"), buckets=(1, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600), registry=REGISTRY,
+)  # fmt: skip
+TRAINING_MEMORY = Gauge("headct_training_memory_bytes", "Memory of the training process, 0 while none runs", registry=REGISTRY)
+VERSION_CHANGES = Counter(
+    "headct_version_changes", "Changes of the served version, by model and action (promoted, rolled_back)", ("model", "action"),
+    registry=REGISTRY,
+)  # fmt: skip
 _QUEUE = Gauge("headct_queue_length", "Inferences that wait for a device", registry=REGISTRY)
 
 
@@ -54,6 +63,11 @@ def inference_timed(model: str) -> Iterator[None]:
         raise
     finally:
         INFERENCES.labels(model, outcome).observe(time.monotonic() - started)
+
+
+def training_ended(model: str, outcome: str, seconds: float) -> None:
+    """Counts a training job that ended, or that was interrupted."""
+    TRAININGS.labels(model, outcome).observe(seconds)
 
 
 def watch_queue(length: Callable[[], float]) -> None:

@@ -3,13 +3,14 @@
 from monailabel.interfaces.config import TaskConfig
 
 from lib.infers.headct import HeadCT
+from lib.trainers.headct import FineTune
 
 
 class ModelConfig(TaskConfig):
-    """Reads with the model of the file's name; there is no trainer yet."""
+    """Reads with the model of the file's name, and learns from corrections of what it said."""
 
     def infer(self) -> HeadCT:
         return HeadCT(self.name, self.kwargs["serving"])
 
-    def trainer(self) -> None:
-        return None
+    def trainer(self) -> FineTune:
+        return FineTune(self.name, self.kwargs["serving"].store.jobs)

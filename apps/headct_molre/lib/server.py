@@ -8,6 +8,7 @@ How it keeps answering:
 - Inference has one thread for each device, in front of it a bounded queue (`headct_molre.server.queue`). What was predicted
   before is answered from the store without waiting. A request that waits holds no thread, so `/info/` answers while many wait.
 - Batch inference has a thread and processes of its own and gives way to readers (`batch.BatchInference`).
+- Training runs in a process of its own with a lower priority, watched by a thread (`learning.training_jobs.TrainingJobs`).
 - At SIGTERM, what waits is handed back and what runs may end, while the server still answers (`stopping.GracefulStop`).
 - One server process. The store takes several processes; MONAI Label's task list and sessions do not.
 
@@ -43,7 +44,7 @@ from lib.limits import Limits
 from lib.logs import event
 from lib.metrics import watch_queue, watch_store
 from lib.monailabel_settings import settle
-from lib.routes import auth, health, inference, jobs, readings, studies, submissions, uploads
+from lib.routes import auth, health, inference, jobs, models, readings, studies, submissions, training, uploads
 from lib.stopping import GracefulStop
 
 CONFIG = settle()
@@ -71,7 +72,8 @@ def make_app(config: ServerConfig) -> ASGIApp:
             running = headct_app()
             watch_queue(lambda: running.queue.length)
             await run_in_threadpool(running.batch.begin)
-            stop = GracefulStop(running.queue, running.batch, config.stop_s)
+            running.training.begin()
+            stop = GracefulStop(running.queue, (running.batch, running.training), config.stop_s)
             leave_out_what_is_loaded()
             HEALTH.phase = "running"
             event(logger, logging.INFO, "ready", version=__version__, models=",".join(headct_app().infer_tasks()))
@@ -101,7 +103,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
     install_error_handlers(monailabel_app)
     # Its only middleware opens the server to the scripts of every web site; `cors.Cors` does that for the named ones.
     monailabel_app.user_middleware.clear()
-    for routes in (auth, health, inference, jobs, readings, studies, submissions, uploads):
+    for routes in (auth, health, inference, jobs, models, readings, studies, submissions, training, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
     app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)

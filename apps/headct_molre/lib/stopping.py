@@ -1,4 +1,4 @@
-"""A stop that loses nothing: what waits is handed back at once, what runs may end, batch jobs are marked to go on at the next start.
+"""A stop that loses nothing: what waits is handed back at once, what runs may end, jobs are marked as interrupted.
 
 uvicorn answers SIGTERM by waiting for all open requests before it ends the application, so the application would learn of the stop only
 when the whole queue had been worked off. Therefore the signal is heard here first and then passed on.
@@ -10,25 +10,32 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 
 from headct_molre.server.queue import InferenceQueue
-from lib.batch import BatchInference
 
 logger = logging.getLogger("headct_molre.server")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class GracefulStop:
-    """Ends the queue and the batch within `seconds` of the first signal."""
+class Runner(Protocol):
+    """A thread that runs jobs."""
 
-    def __init__(self, queue: InferenceQueue, batch: BatchInference, seconds: float) -> None:
-        self._queue, self._batch, self._seconds = queue, batch, seconds
+    def stop(self) -> None: ...
+
+    def join(self, seconds: float) -> None: ...
+
+
+class GracefulStop:
+    """Ends the queue and the jobs within `seconds` of the first signal."""
+
+    def __init__(self, queue: InferenceQueue, runners: Sequence[Runner], seconds: float) -> None:
+        self._queue, self._runners, self._seconds = queue, runners, seconds
         self._stop: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
@@ -63,11 +70,13 @@ class GracefulStop:
     def _begin(self) -> None:
         if self._stop is None:
             self._queue.stop()
-            self._batch.stop()
+            for runner in self._runners:
+                runner.stop()
             self._stop = asyncio.create_task(run_in_threadpool(self._wait))
 
     def _wait(self) -> None:
         began = time.monotonic()
         if not self._queue.join(self._seconds):
             logger.warning("an inference ran longer than stop_s = %g and was handed back", self._seconds)
-        self._batch.join(max(1.0, self._seconds - (time.monotonic() - began)))
+        for runner in self._runners:
+            runner.join(max(1.0, self._seconds - (time.monotonic() - began)))

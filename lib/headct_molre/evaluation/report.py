@@ -12,7 +12,7 @@ from . import report_tables as tables
 from .evaluate import Report, evaluate_cohort
 from .plots import as_svg, dumbbell, forest, histogram, prevalence_scatter, radar, reliability_diagrams
 
-__all__ = ["Report", "evaluate_cohort", "report_page", "write_report"]
+__all__ = ["Report", "evaluate_cohort", "page_script", "report_page", "write_report"]
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
@@ -53,6 +53,11 @@ def fill_page(package: str, **parts: str) -> str:
     """The `report.html` of a package with its parts, and with the style and script that all reports share."""
     shared = {name: _part("headct_molre.evaluation", f"report.{suffix}") for name, suffix in (("style", "css"), ("script", "js"))}
     return Template(_part(package, "report.html")).substitute(shared | parts)
+
+
+def page_script() -> str:
+    """The one script of all such pages, exactly as it stands between its tags: what a server may let a browser run."""
+    return "\n" + _part("headct_molre.evaluation", "report.js")
 
 
 def _part(package: str, name: str) -> str:

@@ -82,6 +82,16 @@ class ServerConfig(Contract):
     concurrent_requests: Count = Field(256, description="requests that are worked on or wait at one time; more answer 503")
     upload_mb: Count = Field(2000, description="largest upload in MB")
     free_disk_mb: Annotated[int, Field(ge=0)] = Field(1000, description="free space below which health is degraded and uploads answer 507")
+    promotion: Literal["automatic", "person"] = Field(
+        "person", description="who promotes what the gate says to promote: automatic, or a person"
+    )
+    gate: dict[str, FiniteFloat | int | bool] = Field(
+        {}, description="rules of the gate that are to differ from those in docs/promotion.md, as a table (JSON outside of TOML)"
+    )
+    train_memory_mb: Annotated[int, Field(ge=0)] = Field(
+        0, description="memory in MB at which a training process is ended; 0: half of the machine's"
+    )
+    train_threads: Annotated[int, Field(ge=0)] = Field(0, description="processor threads of a training process; 0: half of the machine's")
     stop_s: Seconds = Field(30.0, description="how long a stopping server lets running work end")
     scan_s: Seconds = Field(5.0, description="how often the studies folder is looked through for new studies")
     log: Literal["json", "text"] = Field("json", description="form of the log on standard error: json (an object a line) or text")
@@ -103,6 +113,21 @@ class ServerConfig(Contract):
             if name not in may:
                 raise ValueError(f"{name!r} cannot be enabled; there are {', '.join(may)}")
         return names
+
+    @field_validator("gate")
+    @classmethod
+    def _rules(cls, rules: dict[str, float | int | bool]) -> dict[str, float | int | bool]:
+        if "decision" in rules:
+            raise ValueError("who decides is said by the setting promotion")
+        if rules:
+            from ..training.gate.policy import GatePolicy  # loads numerical libraries, which `headct-molre --help` need not wait for
+
+            try:
+                GatePolicy.model_validate(rules)
+            except ValidationError as error:
+                problem = error.errors(include_input=False)[0]
+                raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        return rules
 
     @field_validator("label_rule")
     @classmethod
@@ -200,7 +225,7 @@ def _typed(name: str, value: Any) -> Any:
         return value
     if "tuple" in str(field.annotation):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if name == "oidc":
+    if name in ("oidc", "gate"):
         try:
             return json.loads(value)
         except ValueError:

@@ -11,9 +11,15 @@ from pathlib import Path
 SILENT = timedelta(minutes=10)
 
 
-def process_name() -> str:
-    """Machine, number and start of this process; numbers are used again, with their start they are not."""
-    return _name(os.getpid())
+def process_name(number: int | None = None) -> str:
+    """Machine, number and start of a process, this one if not told; numbers are used again, with their start they are not."""
+    return _name(os.getpid() if number is None else number)
+
+
+def process_number(name: str) -> int | None:
+    """The number of a process that runs on this machine; None where it has ended, or is on another machine."""
+    machine, number, _ = name.rsplit("/", 2)
+    return int(number) if machine == _machine() and _name(int(number)) == name else None
 
 
 def is_gone(process: str | None, last_sign: datetime) -> bool:

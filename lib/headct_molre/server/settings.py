@@ -68,6 +68,8 @@ def as_toml(config: ServerConfig) -> str:
     tables = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines = [f"{name} = {_toml_value(value)}" for name, value in values.items() if name not in tables]
     for name, table in tables.items():
+        if not table:
+            continue
         lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
     return "\n".join(lines)
 
@@ -101,7 +103,7 @@ def _default(name: str) -> str:
     value = ServerConfig.model_fields[name].get_default()
     if value is None:
         return "not set"
-    return ", ".join(value) or "none" if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(value) or "none" if isinstance(value, (tuple, dict)) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _toml_value(value: Any) -> str:

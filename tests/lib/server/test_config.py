@@ -29,6 +29,10 @@ SET = {
     "concurrent_requests": ("5", 5),
     "upload_mb": ("10", 10),
     "free_disk_mb": ("0", 0),
+    "promotion": ("automatic", "automatic"),
+    "gate": ('{"minimum_studies": 20, "alpha": 0.1}', {"minimum_studies": 20, "alpha": 0.1}),
+    "train_memory_mb": ("4000", 4000),
+    "train_threads": ("3", 3),
     "stop_s": ("1.5", 1.5),
     "scan_s": ("9", 9.0),
     "log": ("text", "text"),
@@ -100,6 +104,11 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path):
         ({"enabled_routes": "model"}, "enabled_routes"),
         ({"enabled_routes": "reload"}, "enabled_routes"),
         ({"upload_mb": "0"}, "upload_mb"),
+        ({"promotion": "never"}, "promotion"),
+        ({"gate": "{"}, "gate"),
+        ({"gate": '{"alpha": 2}'}, "gate"),
+        ({"gate": '{"minimum_study": 2}'}, "gate"),
+        ({"gate": '{"decision": "automatic"}'}, "gate"),
         ({"stop_s": "nan"}, "stop_s"),
         ({"lease_s": "inf"}, "lease_s"),
         ({"prot": "1"}, "prot"),
@@ -144,7 +153,9 @@ def test_a_password_is_neither_taken_from_the_command_line_nor_shown():
 
 
 def test_the_shown_configuration_is_a_file_that_says_the_same(tmp_path):
-    config = load_server_config({"auth": "oidc", "oidc": OIDC, "names": "ct.example.org", "store": "sqlite:////srv/x y.sqlite"}, {})
+    config = load_server_config(
+        {"auth": "oidc", "oidc": OIDC, "names": "ct.example.org", "store": "sqlite:////srv/x y.sqlite", "gate": {"alpha": 0.1}}, {}
+    )
     (tmp_path / "server.toml").write_text(as_toml(config))
     assert tomllib.loads(as_toml(config))["store"] == "sqlite:////srv/x y.sqlite"
     assert load_server_config({}, {}, tmp_path / "server.toml") == config

@@ -24,7 +24,7 @@ def app() -> Iterator[Any]:
     process(0)
     for widget in running.qt_application.topLevelWidgets():
         widget.close()
-        if widget.objectName != "qSlicerMainWindow":
+        if widget.objectName not in ("qSlicerMainWindow", "CentralWidgetLayoutFrame"):  # the views, before there is a window around them
             widget.deleteLater()
     process(0)
     unhandled = running.take_unhandled()

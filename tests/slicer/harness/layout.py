@@ -21,6 +21,7 @@ class qSlicerLayoutManager(Strict, qt.QObject):
         super().__init__()
         self._scene = scene
         self._viewport = qt.QWidget()
+        self._viewport.setObjectName("CentralWidgetLayoutFrame")
         self._unused = qt.QWidget(self._viewport)  # the parent of what the current layout does not show
         self._unused.hide()
         qt.QVBoxLayout(self._viewport).setContentsMargins(0, 0, 0, 0)

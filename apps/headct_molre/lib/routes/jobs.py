@@ -10,19 +10,11 @@ from headct_molre.data.store import Job
 from headct_molre.errors import HeadCTError, NotFound
 from lib.batch import KIND, BatchRequest
 from lib.instance import headct_app
+from lib.learning.training_jobs import KIND as TRAINING
+from lib.monailabel_task import monailabel_task
 from lib.principal import whose_turn
 
 router = APIRouter()
-
-# MONAI Label's words for the states of a task.
-_STATUS = {
-    "queued": "SUBMITTED",
-    "running": "RUNNING",
-    "succeeded": "DONE",
-    "failed": "ERROR",
-    "cancelled": "STOPPED",
-    "interrupted": "STOPPED",
-}
 
 
 @router.get("/headct/jobs", tags=["Head CT"], summary="Long work of the server, the newest first")
@@ -44,7 +36,9 @@ def job(job_id: str) -> Job:
 @router.delete("/headct/jobs/{job_id}", tags=["Head CT"], summary="Cancel a job")
 def cancel(job_id: str) -> Job:
     """The cancelled job; one that runs ends soon after."""
-    return headct_app().batch.cancel(job_id)
+    app = headct_app()
+    runner = app.training if app.store.jobs.get(job_id).kind == TRAINING else app.batch
+    return runner.cancel(job_id)
 
 
 @router.post("/batch/infer/{model}", tags=["Infer"], summary="Predict all studies, or some")
@@ -65,7 +59,7 @@ async def batch_infer(
     if run_sync:
         await asyncio.shield(asyncio.wrap_future(app.batch.ended(created.job_id)))
         created = await run_in_threadpool(app.store.jobs.get, created.job_id)
-    return _task(created)
+    return monailabel_task(created)
 
 
 @router.get("/batch/infer", tags=["Infer"], summary="The last batch inference, or all")
@@ -76,7 +70,7 @@ def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
     found = headct_app().store.jobs.list(500 if all else 1, kind=KIND, states=states)
     if not found:
         raise NotFound("unknown_task", "No batch inference runs." if check_if_running else "There was no batch inference yet.")
-    return [_task(each) for each in found] if all and not check_if_running else _task(found[0])
+    return [monailabel_task(each) for each in found] if all and not check_if_running else monailabel_task(found[0])
 
 
 @router.delete("/batch/infer", tags=["Infer"], summary="Cancel the batch inference that runs")
@@ -87,15 +81,6 @@ def batch_stop() -> dict[str, Any] | None:
     if not running:
         return None
     try:
-        return _task(headct_app().batch.cancel(running[0].job_id))
+        return monailabel_task(headct_app().batch.cancel(running[0].job_id))
     except HeadCTError:  # it ended meanwhile
         return None
-
-
-def _task(job: Job) -> dict[str, Any]:
-    """A job in MONAI Label's words, with our progress."""
-    task = {"id": job.job_id, "model": job.model, "status": _STATUS[job.state], "request": {"model": job.model, **job.request}}
-    task |= {"start_ts": f"{job.created_at:%Y-%m-%d %H:%M:%S}", "details": [] if job.error is None else [job.error["message"]]}
-    if job.ended_at is not None:
-        task["end_ts"] = f"{job.ended_at:%Y-%m-%d %H:%M:%S}"
-    return task | {"progress": job.progress}

@@ -1,7 +1,7 @@
-"""Long work of the server (batch inference, later training): who wanted it, how far it is, how it ended. Every row is kept.
+"""Long work of the server (batch inference, training): who wanted it, how far it is, how it ended. Every row is kept.
 
     queued -> running -> succeeded | failed
-    queued | running -> interrupted (its process ended) -> running again
+    queued | running -> interrupted (its process ended) -> running again, or queued first
     queued | running | interrupted -> cancelled
 
 Each transition is checked in the transaction that makes it, so a cancellation is never lost: whoever runs the job learns of it from
@@ -105,6 +105,10 @@ class Jobs:
         """queued or interrupted -> running, in this process; of two processes one gets it. Raises JobConflict, NotFound."""
         return self._move(job_id, "running", ("queued", "interrupted"), process=process, started_at=now(), ended_at=None)
 
+    def requeue(self, job_id: str, process: str) -> Job:
+        """interrupted -> queued, to go on in this process when its turn comes. Raises JobConflict, NotFound."""
+        return self._move(job_id, "queued", ("interrupted",), process=process)
+
     def progress(self, job_id: str, progress: dict[str, Any]) -> bool:
         """Merges what is known of a running job; False when it does not run any more and its work is to stop. Raises NotFound."""
         with self._database.writing() as connection:
@@ -147,7 +151,14 @@ class Jobs:
             raise _unknown()
         return _job(row)
 
-    def list(self, limit: int = 50, before: int | None = None, kind: str | None = None, states: Iterable[State] | None = None) -> list[Job]:
+    def list(
+        self,
+        limit: int = 50,
+        before: int | None = None,
+        kind: str | None = None,
+        states: Iterable[State] | None = None,
+        model: str | None = None,
+    ) -> list[Job]:
         """A page of jobs, the newest first; `before` is the sequence of the last one of the page before. Raises InvalidRequest."""
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest("invalid_limit", f"A page has 1 to {MAX_PAGE} jobs.", field="limit")
@@ -156,6 +167,8 @@ class Jobs:
             query = query.where(JOBS.c.sequence < before)
         if kind is not None:
             query = query.where(JOBS.c.kind == kind)
+        if model is not None:
+            query = query.where(JOBS.c.model == model)
         if states is not None:
             query = query.where(JOBS.c.state.in_(list(states)))
         with self._database.reading() as connection:

@@ -1,0 +1,1 @@
+"""Training from corrections: jobs, the process that each runs in, and what comes of it."""

@@ -1,0 +1,1 @@
+"""MONAI Label trainers, one for each model."""
