@@ -1,7 +1,7 @@
 """Takes away what only Qt 6 or PySide6 has: Slicer 5.10 and 5.12 are built with Qt 5.15, and no test there would show it.
 
 The names are those of the classes that a panel uses and that PyQt5 5.15 does not have (compared member by member). Virtual
-functions are left alone.
+functions and signals are left alone.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 INSTEAD = "Slicer 5.12 has Qt 5.15"
-MODULE_NAMES = dict.fromkeys(
-    (
-        *("QDirListing", "QEventPoint", "QHttpHeaders", "QInputDevice", "QIODeviceBase", "QKeyCombination", "QNetworkInformation"),
-        *("QOverrideCursorGuard", "QPointerEvent", "QPointingDevice", "QRestAccessManager", "QSinglePointEvent", "QStringConverter"),
-    ),
-    f"{INSTEAD}; it came with Qt 6",
-)
+_CAME_WITH_QT_6 = """
+QDirListing QEventPoint QHttpHeaders QInputDevice QIODeviceBase QKeyCombination QNetworkInformation QOverrideCursorGuard
+QPointerEvent QPointingDevice QRestAccessManager QSinglePointEvent QStringConverter
+"""
+MODULE_NAMES = dict.fromkeys(_CAME_WITH_QT_6.split(), f"{INSTEAD}; it came with Qt 6")
 _EVENT = ("position", "globalPosition", "scenePosition", "point", "points", "pointCount", "device", "pointingDevice")
 MEMBERS: dict[type, tuple[str, ...]] = {
     QtGui.QMouseEvent: _EVENT,
@@ -41,7 +39,6 @@ MEMBERS: dict[type, tuple[str, ...]] = {
     QtCore.QDateTime: ("toPython",),
     QtCore.QTimer: ("id",),
     QtWidgets.QAbstractItemView: ("itemDelegateForIndex",),
-    QtWidgets.QCheckBox: ("checkStateChanged",),
     QtWidgets.QFormLayout: ("setRowVisible", "isRowVisible"),
     QtWidgets.QHeaderView: ("setSortIndicatorClearable",),
     QtWidgets.QMessageBox: ("setOption", "setOptions"),

@@ -82,7 +82,6 @@ def test_what_only_qt_6_has_is_absent() -> None:
         lambda: event.position(),
         lambda: qt.QColor.fromString("red"),
         lambda: qt.QKeyCombination(),
-        lambda: qt.QCheckBox().checkStateChanged,
     ):
         with pytest.raises(AttributeError, match=r"Qt 5\.15"):
             use()
