@@ -23,6 +23,7 @@ SENDS_BOOL = frozenset({"clicked", "toggled", "triggered"})
 ONE_WORD_METHODS = frozenset({"connect", "disconnect", "emit", "singleShot", "start"})
 CAMEL = re.compile(r"[a-z]+(?:[A-Z]\w*)")
 MOST_LINES = 400
+_CONTAINERS = (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 # The properties of QWidget and the item views (a test in the harness holds the list against Qt's own), without the two
 # that are virtual functions too and may be overridden.
 _PROPERTY_NAMES = """
@@ -139,6 +140,8 @@ class _Rules(ast.NodeVisitor):
         self._connect(node)
         self._references(node)
         name = _dotted(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "setData" and node.args and isinstance(node.args[0], _CONTAINERS):
+            self.say(node, "9", "a list in item data comes back as a tuple, and a dict not at all: store JSON or an id")
         if name == "qt.QImage" and len(node.args) >= 5:
             self.say(node, "8", "PythonQt has no QImage(bytes, width, height, bytesPerLine, format): use RGBA8888 without bytesPerLine")
         if (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6 import QtCore
+
 from .event_loop import process
 from .qt_module import install
 
@@ -128,7 +130,7 @@ def key(widget: Any, name: str, text: str = "") -> None:
 
 def _shortcut(widget: Any, code: Any, modifiers: Any) -> bool:
     """Activate the shortcut that a window system would: QShortcut objects at the widget, its parents and, for the window, anywhere."""
-    wanted = qt.QKeySequence(qt.QKeyCombination(modifiers, code))
+    wanted = qt.QKeySequence(QtCore.QKeyCombination(modifiers, code))
     contexts = {
         qt.Qt.ShortcutContext.WidgetShortcut: lambda owner: owner is widget,
         qt.Qt.ShortcutContext.WidgetWithChildrenShortcut: lambda owner: owner is widget or owner.isAncestorOf(widget),

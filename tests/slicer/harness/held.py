@@ -44,12 +44,10 @@ _handed_over: list[_Given] = []
 def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
     def call(self: Any, *args: Any) -> Any:
         given = args[-1]
-        before, others = sys.getrefcount(given), [(each, _count(each)) for each in _handed_over if each.where == where]
+        before = sys.getrefcount(given)
         result = method(self, *args)
-        for each, count in others:  # PySide6 drops the delegate of one column when another column gets its own
-            each.added += _count(each) - count if each.reference() is not given else 0
         if isinstance(given, QtCore.QObject) and given is not self:
-            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of the one before
+            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of that of another column
                 if (earlier.owner, earlier.where) == (id(self), where):
                     earlier.added = 0
             _handed_over.append(_Given(weakref.ref(given), id(self), where, sys.getrefcount(given) - before))
@@ -57,11 +55,6 @@ def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
 
     call.__name__ = method.__name__
     return call
-
-
-def _count(handed: _Handed) -> int:
-    given = handed.reference()
-    return 0 if given is None else sys.getrefcount(given)
 
 
 def watch() -> None:

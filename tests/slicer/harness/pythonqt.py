@@ -15,7 +15,7 @@ from typing import Any
 import shiboken6
 from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
 
-from . import held
+from . import held, qt5
 
 QT_MODULES: tuple[ModuleType, ...] = (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools)
 
@@ -170,6 +170,7 @@ def patch() -> int:
     _patch_image()
     _patch_name()
     held.watch()
+    qt5.take_away()
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from . import pythonqt  # after the platform is chosen: PySide6 reads it at import
+from . import pythonqt, qt5  # after the platform is chosen: PySide6 reads it at import
 
 THREADS = "Qt's threads crash or block in PythonQt: use threading.Thread and a polling QTimer"
 ABSENT = {
@@ -28,6 +28,7 @@ ABSENT = {
     "ClassInfo": "PySide6 only",
     "QEnum": "PySide6 only",
     "QFlag": "PySide6 only",
+    **qt5.MODULE_NAMES,
 }
 
 

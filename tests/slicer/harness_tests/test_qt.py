@@ -74,6 +74,19 @@ def test_what_slicer_lacks_is_absent(name: str) -> None:
         getattr(qt, name)
 
 
+def test_what_only_qt_6_has_is_absent() -> None:
+    point, none = qt.QPointF(1, 2), qt.Qt.NoButton
+    event = qt.QMouseEvent(qt.QEvent.MouseMove, point, point, none, none, qt.Qt.NoModifier)
+    assert event.pos() == qt.QPoint(1, 2)
+    for use in (
+        lambda: event.position(),
+        lambda: qt.QColor.fromString("red"),
+        lambda: qt.QKeyCombination(),
+    ):
+        with pytest.raises(AttributeError, match=r"Qt 5\.15"):
+            use()
+
+
 def test_images_come_from_rgba_bytes_only() -> None:
     assert qt.QImage(bytes(4 * 6), 3, 2, qt.QImage.Format_RGBA8888).width() == 3
     with pytest.raises(TypeError, match="RGBA8888"):

@@ -44,6 +44,7 @@ WRONG = {
     ],
     "7": ["x = qt.Qt.AlignLeft.value", "int(qt.Qt.LeftButton)"],
     "8": ["qt.QImage(b, w, h, 3 * w, f)", "f = qt.QImage.Format_RGB888", "bytes(reply.readAll())"],
+    "9": ["item.setData([1, 2], role)", "model.setData(index, 3)\nitem.setData({'a': 1})"],
     "11": ["with qt.QPainter(image) as p: pass", "with qt.QSignalBlocker(w): pass"],
     "12": ["t = qt.QThread()", "import threading", "from concurrent.futures import ThreadPoolExecutor", "from qt import QThread"],
     "13": [
