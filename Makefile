@@ -38,7 +38,7 @@ test-slicer: install
 	  'could not be made; the reason is above. It needs Linux on x86-64, Python 3.11 or 3.12 and the libraries in .ci/run.' >&2; fi
 
 test-harness: $(SLICER_VENV)/.installed
-	HEADCT_PYTHON='$(abspath $(BIN)/python)' $(SLICER) -m coverage run --data-file .coverage-ui --source $(MODULE)/ui \
+	HEADCT_SERVER_PYTHON='$(abspath $(BIN)/python)' $(SLICER) -m coverage run --data-file .coverage-ui --source $(MODULE) --omit '*/core/*' \
 	  -m pytest -m 'not slow' -c tests/slicer/harness.ini tests/slicer
 	$(SLICER) -m coverage report --data-file .coverage-ui --skip-covered --fail-under 85
 

@@ -10,6 +10,7 @@ import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import PySide6
 import shiboken6
@@ -27,6 +28,13 @@ _exec.argtypes = [ctypes.c_void_p, ctypes.c_int]
 _exec.restype = ctypes.c_int
 
 
+def _run(loop: Any, *_: Any) -> int:
+    return _exec(shiboken6.getCppPointer(loop)[0], 0)
+
+
+install().QEventLoop.exec_ = install().QEventLoop.exec = _run
+
+
 def process(seconds: float = 0.0) -> None:
     """Handle the events of `seconds` (at least those that wait now), with the interpreter lock held as in Slicer.
 
@@ -41,7 +49,7 @@ def process(seconds: float = 0.0) -> None:
     timer.setSingleShot(True)
     timer.timeout.connect(loop.quit)
     timer.start(int(seconds * 1000))
-    _exec(shiboken6.getCppPointer(loop)[0], 0)
+    loop.exec_()
 
 
 def wait_until(ready: Callable[[], object], seconds: float = 10.0, what: str = "") -> float:

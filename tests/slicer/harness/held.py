@@ -29,35 +29,32 @@ SETTERS = {
 
 
 @dataclass
-class _Handed:
-    """An object given to Qt, and how many references to it are PySide6's."""
+class _Given:
+    """An object that a setter of `owner` (its id) was given, and how many references PySide6 added for that."""
 
     reference: weakref.ref[Any]
-    added: int
+    owner: int
     where: str
+    added: int
 
 
-_handed_over: list[_Handed] = []
+_handed_over: list[_Given] = []
 
 
 def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
     def call(self: Any, *args: Any) -> Any:
         given = args[-1]
-        before, others = sys.getrefcount(given), [(each, _count(each)) for each in _handed_over if each.where == where]
+        before = sys.getrefcount(given)
         result = method(self, *args)
-        for each, count in others:  # PySide6 drops the delegate of one column when another column gets its own
-            each.added += _count(each) - count if each.reference() is not given else 0
         if isinstance(given, QtCore.QObject) and given is not self:
-            _handed_over.append(_Handed(weakref.ref(given), sys.getrefcount(given) - before, where))
+            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of the one before
+                if (earlier.owner, earlier.where) == (id(self), where):
+                    earlier.added = 0
+            _handed_over.append(_Given(weakref.ref(given), id(self), where, sys.getrefcount(given) - before))
         return result
 
     call.__name__ = method.__name__
     return call
-
-
-def _count(handed: _Handed) -> int:
-    given = handed.reference()
-    return 0 if given is None else sys.getrefcount(given)
 
 
 def watch() -> None:
@@ -72,16 +69,16 @@ def dropped() -> list[str]:
     """A line for each object given to Qt since the last call that PythonQt would have dropped by now."""
     pending, lines = list(_handed_over), []
     _handed_over.clear()
-    kept: dict[int, int] = {}
-    for each in pending:
-        kept[id(each.reference())] = kept.get(id(each.reference()), 0) + each.added
-    for each in pending:
-        given = each.reference()
+    added: dict[int, int] = {}
+    for entry in pending:
+        added[id(entry.reference())] = added.get(id(entry.reference()), 0) + entry.added
+    for entry in pending:
+        given = entry.reference()
         if given is None or not shiboken6.isValid(given):
             continue
         of_parent = 0 if shiboken6.ownedByPython(given) else 1
-        held = sys.getrefcount(given) - 2 - kept[id(given)] - of_parent  # 2: this name and the argument of getrefcount
+        held = sys.getrefcount(given) - 2 - added[id(given)] - of_parent  # 2: this name and the argument of getrefcount
         plain = type(given).__module__.startswith("PySide6.")
         if held <= 0 and not (plain and of_parent):
-            lines.append(f"{each.where}: nothing holds the {type(given).__name__}; PythonQt would drop it (keep it in an attribute)")
+            lines.append(f"{entry.where}: nothing holds the {type(given).__name__}; PythonQt would drop it (keep it in an attribute)")
     return lines

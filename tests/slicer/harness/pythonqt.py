@@ -46,8 +46,19 @@ def _capital(name: str) -> str:
     return name[0].upper() + name[1:]
 
 
+class QtProperty(property):
+    """A property of instances. The class keeps what it had under the name: `QTimer.singleShot(0, f)`, `QWidget.sizeHint(self)`."""
+
+    of_class: Any = None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self.of_class if instance is None else super().__get__(instance, owner)
+
+
 def _as_property(cls: type, name: str, writable: bool) -> property:
-    getter = next((found for found in (getattr(cls, name, None), getattr(cls, f"is{_capital(name)}", None)) if callable(found)), None)
+    named = getattr(cls, name, None)
+    # isSingleShot before singleShot, which is a static function of another meaning.
+    getter = next((found for found in (getattr(cls, f"is{_capital(name)}", None), named) if callable(found)), None)
     setter = getattr(cls, f"set{_capital(name)}", None) if writable else None
 
     def get(self: Any) -> Any:
@@ -59,7 +70,9 @@ def _as_property(cls: type, name: str, writable: bool) -> property:
         else:
             self.setProperty(name, value)
 
-    return property(get, set_ if writable else None, doc=f"Property {name} of {cls.__name__}")
+    made = QtProperty(get, set_ if writable else None, doc=f"Property {name} of {cls.__name__}")
+    made.of_class = named
+    return made
 
 
 def _patch_properties(cls: type) -> int:
@@ -67,9 +80,11 @@ def _patch_properties(cls: type) -> int:
     if meta is None or not issubclass(cls, QtCore.QObject):
         return 0
     made = {}
-    for index in range(meta.propertyOffset(), meta.propertyCount()):
+    for index in range(meta.propertyCount()):
         entry = meta.property(index)
-        made[entry.name()] = _as_property(cls, entry.name(), entry.isWritable())
+        # Its own properties, and those of its bases whose getter it defines anew (QLabel.sizeHint).
+        if index >= meta.propertyOffset() or entry.name() in vars(cls):
+            made[entry.name()] = _as_property(cls, entry.name(), entry.isWritable())
     for name, value in made.items():
         setattr(cls, name, value)
     return len(made)
@@ -89,7 +104,7 @@ def _patch_constructor(cls: type) -> None:
 
 def _set_attribute(self: Any, name: str, value: Any) -> None:
     kind = type(self)
-    described = getattr(kind, name, None)
+    described = next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), None)
     if hasattr(described, "__set__"):
         described.__set__(self, value)
     elif isinstance(described, QtCore.Property):  # of the stand-ins for ctk and qMRML; it is no Python descriptor
@@ -133,8 +148,7 @@ def _patch_image() -> None:
 
 def _patch_name() -> None:
     """Slicer's PythonQt has `name` beside `objectName`; `childWidgetVariables` of slicer.util reads it."""
-    object_name = QtCore.QObject.objectName
-    QtCore.QObject.name = property(lambda self: object_name.fget(self), lambda self, value: self.setObjectName(value))
+    QtCore.QObject.name = property(lambda self: self.objectName, lambda self, value: self.setObjectName(value))
 
 
 @functools.cache

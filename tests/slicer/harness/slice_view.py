@@ -111,14 +111,24 @@ class qMRMLSliceView(Strict, qt.QWidget):
                 qt.QPointF(left, self.height - top + (number + (0.8 if style.GetVerticalJustification() == 2 else 0)) * step), line
             )
 
+    def _in_pixels(self, actor: Any, mapper: Any, points: np.ndarray) -> np.ndarray:
+        """(n, 2) pixels from the lower left corner, of points (n, 3) in the coordinates that the mapper names (pixels by default)."""
+        coordinate = mapper.GetTransformCoordinate()
+        if coordinate is None:
+            return points[:, :2] + self._place(actor)
+        placed = []
+        for point in points:
+            coordinate.SetValue(*(float(value) for value in point))
+            placed.append(coordinate.GetComputedDoubleViewportValue(self._renderer)[:2])
+        return np.array(placed) + self._place(actor)
+
     def _draw_shapes(self, painter: Any, actor: Any) -> None:
         mapper = actor.GetMapper()
         mapper.Update()
         data = mapper.GetInput()
         if data is None or data.GetNumberOfPoints() == 0:
             return
-        x, y = self._place(actor)
-        points = vtk_to_numpy(data.GetPoints().GetData())[:, :2] + (x, y)
+        points = self._in_pixels(actor, mapper, vtk_to_numpy(data.GetPoints().GetData()))
         colours = data.GetCellData().GetScalars()
         for cell in range(data.GetNumberOfCells()):
             ids = data.GetCell(cell).GetPointIds()

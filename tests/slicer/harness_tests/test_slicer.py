@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import qt
+import vtk
 
 from harness import dialogs, events
 from harness.event_loop import process
@@ -96,8 +97,6 @@ def test_the_slice_view_shows_the_volume_and_scrolls_a_slice_a_notch(slicer):
 
 
 def test_text_that_a_module_adds_is_drawn(slicer):
-    import vtk
-
     view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
     events.show(slicer.app.window())
     renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
@@ -110,6 +109,28 @@ def test_text_that_a_module_adds_is_drawn(slicer):
     assert grab(view) != before
     renderer.RemoveViewProp(text)
     assert grab(view) == before
+
+
+def test_a_shape_in_normalised_coordinates_is_drawn_where_it_is(slicer):
+    """A yellow square over the right upper quarter of the view, in the way of an overlay that fits any size."""
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    events.show(slicer.app.window())
+    renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
+    source, mapper, actor = vtk.vtkPlaneSource(), vtk.vtkPolyDataMapper2D(), vtk.vtkActor2D()
+    for place, corner in ((source.SetOrigin, (0.5, 0.5, 0)), (source.SetPoint1, (1, 0.5, 0)), (source.SetPoint2, (0.5, 1, 0))):
+        place(*corner)
+    coordinate = vtk.vtkCoordinate()
+    coordinate.SetCoordinateSystemToNormalizedViewport()
+    mapper.SetTransformCoordinate(coordinate)
+    mapper.SetInputConnection(source.GetOutputPort())
+    actor.SetMapper(mapper)
+    actor.GetProperty().SetColor(1, 1, 0)
+    renderer.AddViewProp(actor)
+    picture = grab(view)
+    renderer.RemoveViewProp(actor)
+    across, down = view.width, view.height
+    colours = [picture.pixelColor(x * across // 4, y * down // 4).name() for x, y in ((3, 1), (1, 1), (3, 3))]
+    assert colours == ["#ffff00", "#000000", "#000000"]
 
 
 def test_a_registered_widget_takes_its_place_in_a_layout(slicer):

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from pathlib import Path
 
+from extension_files import CMAKE, MODULE, expected, listed
+
 ROOT = Path(__file__).resolve().parents[3]
 EXTENSION = ROOT / "slicer_module"
-MODULE = EXTENSION / "HeadCTFindings"
 
 
-def listed(variable: str) -> list[str]:
-    """The entries of a list in the module's CMakeLists.txt."""
-    text = (MODULE / "CMakeLists.txt").read_text().replace("${MODULE_NAME}", "HeadCTFindings")
-    found = re.search(rf"set\({variable}\s([^)]*)\)", text)
-    assert found, f"CMakeLists.txt has no {variable}"
-    return found.group(1).split()
-
-
-def below(folder: Path, pattern: str) -> list[str]:
-    """The files of a pattern below a folder of the module, as CMakeLists.txt names them, without what is not installed."""
-    paths = (path.relative_to(MODULE) for path in folder.rglob(pattern) if path.is_file())
-    return sorted(path.as_posix() for path in paths if path.parts[0] != "Testing" and path.suffix != ".pyc")
-
-
-def test_cmake_lists_every_python_file() -> None:
-    assert listed("MODULE_PYTHON_SCRIPTS") == ["HeadCTFindings.py", *below(MODULE / "HeadCTFindingsLib", "*.py")]
-
-
-def test_cmake_lists_every_resource() -> None:
-    data = [name for name in below(MODULE / "HeadCTFindingsLib", "*") if not name.endswith(".py")]
-    assert listed("MODULE_PYTHON_RESOURCES") == [*data, *below(MODULE / "Resources", "*")]
+def test_cmake_lists_every_python_file_and_resource() -> None:
+    assert listed(CMAKE.read_text()) == expected(), "run python tests/extension_files.py"
 
 
 def test_every_package_has_its_init() -> None:
