@@ -86,16 +86,25 @@ def view(prediction):
 
 @pytest.fixture(scope="session")
 def studies(tmp_path_factory):
-    """A folder with two phantoms; the server has a copy of its own."""
+    """The server's folder, with two phantoms."""
     studies = tmp_path_factory.mktemp("core") / "studies"
     write_cohort(studies, 2, seed=21, matrix=128)
     return studies
 
 
+class RealServer(Server):
+    """A server whose trained versions go into a folder of the tests, also when it is started again."""
+
+    def start(self):
+        with pytest.MonkeyPatch.context() as environ:
+            environ.setenv("HEADCT_MOLRE_HOME", str(self.studies.parent / "home"))
+            super().start()
+
+
 @pytest.fixture(scope="session")
 def server(studies):
     """One server for all tests, with the demo model, which asks who one is."""
-    server = Server(studies, studies.parent / "log.txt", auth="tokens", models="demo")
+    server = RealServer(studies, studies.parent / "log.txt", auth="tokens", models="demo", train_threads="1")
     server.start()
     yield server
     server.stop()

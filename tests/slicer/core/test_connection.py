@@ -13,7 +13,7 @@ from HeadCTFindingsLib.core import transport
 from HeadCTFindingsLib.core.client import Client
 from HeadCTFindingsLib.core.connection import STEPS, ModelState, Status, check_connection, normalised
 from HeadCTFindingsLib.core.consent import Consents, question
-from HeadCTFindingsLib.core.errors import Cancelled, Unreachable, passing, sentence
+from HeadCTFindingsLib.core.errors import Cancelled, NotReadable, Unreachable, passing, sentence
 from server_process import free_port
 
 
@@ -82,8 +82,7 @@ def test_there_is_no_such_computer():
     assert failed_step("http://no-such-computer.invalid").step == "name"
 
 
-def test_a_server_that_never_answers(monkeypatch):
-    monkeypatch.setattr(transport, "ANSWER_S", 0.2)
+def test_a_server_that_never_answers():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(Unreachable) as failed:
@@ -204,6 +203,38 @@ def test_a_server_of_ours_with_answers_of_another_time_is_an_error_of_its_own(ot
 def test_an_endless_answer_is_not_read_to_its_end(other_program, monkeypatch):
     monkeypatch.setattr(transport, "_MOST_BYTES", 10)
     assert failed_step(f"http://127.0.0.1:{other_program().server_port}").step == "app"
+
+
+def test_a_network_that_leads_nowhere_is_said_so():
+    failed = Client("http://ct.example").http.unreachable(OSError(113, "No route to host"))
+    assert failed.step == "refused"
+    assert "No route to host" in sentence(failed)
+
+
+def test_answers_that_do_not_fit_are_refused_by_name(other_program):
+    client = Client(f"http://127.0.0.1:{other_program(body=b'[1]').server_port}")
+    with pytest.raises(NotReadable, match="list of objects"):
+        client.findings()
+    with pytest.raises(NotReadable, match="findings"):
+        client.label("study-1")
+
+
+def test_a_download_that_breaks_off_leaves_no_file(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as breaking:
+        client = Client(f"http://127.0.0.1:{breaking.getsockname()[1]}")
+
+        def answer():
+            connection, _ = breaking.accept()
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match="whole answer"):
+            client.download_study("study-1", tmp_path / "study-1.nii.gz")
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def status(**changes):

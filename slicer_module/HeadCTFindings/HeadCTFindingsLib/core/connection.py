@@ -158,7 +158,7 @@ def check_connection(client: Client, ticket: Cancellable | None = None) -> Statu
     """Walks the steps and tells what is there. Raises Unreachable, which names the step that failed and what to do, and Cancelled."""
     version = _version(client, ticket)
     try:
-        who = _whose(client, ticket) if client.auth_enabled(ticket) else {}
+        who = client.whoami(ticket) if client.auth_enabled(ticket) else {}
         health, info, queue = client.health(ticket), client.info(ticket), client.queue(ticket)
     except (ServerError, NotReadable) as error:
         raise _http(error) from error
@@ -199,15 +199,6 @@ def _version(client: Client, ticket: Cancellable | None) -> str:
         remedy = f"This module needs {least} or newer: update the server."
         raise Unreachable("version", f"The server has version {version or 'unknown'}.", remedy)
     return version
-
-
-def _whose(client: Client, ticket: Cancellable | None) -> Mapping[str, Any]:
-    try:
-        return client.whoami(ticket)
-    except ServerError as error:
-        if error.code in ("unauthenticated", "forbidden"):
-            raise _token_refused(client) from error
-        raise
 
 
 def _token_refused(client: Client) -> Unreachable:
