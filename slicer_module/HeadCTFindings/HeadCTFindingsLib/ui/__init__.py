@@ -1,1 +1,1 @@
-"""What the reader sees: widgets that take plain objects of the core and say through signals what was done; no HTTP, no MRML."""
+"""Widgets and panels. They take plain objects, tell what happened through signals, and never speak with the server."""
