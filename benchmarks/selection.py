@@ -1,16 +1,19 @@
 """What it costs to choose the next studies: each strategy against a random draw, on one core and in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/selection.py [--studies 72756] [--features 768] [--count 25]
+    OMP_NUM_THREADS=1 python benchmarks/selection.py [--studies 72756] [--features 768] [--count 25] [--server]
 
 Prints one JSON object: CPU milliseconds of each strategy, the best of a few runs, with all checks of the arrays, and how many random draws
-that is. The arrays are random numbers: costs do not depend on what they say.
+that is. The arrays are random numbers: costs do not depend on what they say. With `--server`, a server of its own is asked for the next
+study over HTTP, with as many studies in its folder and its store: what a reader waits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -27,10 +30,12 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=768, help="dimension of a study's pooled feature")
     parser.add_argument("--count", type=int, default=25, help="how many studies are chosen")
     parser.add_argument("--read-twice", type=int, default=3000, help="studies that two readers have read")
+    parser.add_argument("--server", action="store_true", help="time whole answers of a server, too")
+    parser.add_argument("--requests", type=int, default=60, help="how often the server is asked for each strategy")
     options = parser.parse_args()
     arrays = random_arrays(options.studies, options.features, options.read_twice)
     milliseconds = {name: min(cost(name, arrays, options.count) for _ in range(RUNS)) * 1000 for name in STRATEGIES}
-    result = {
+    result: dict[str, object] = {
         "studies": options.studies,
         "findings": len(finding_keys()),
         "features": options.features,
@@ -38,6 +43,12 @@ def main() -> None:
         "cpu_ms": {name: round(value, 1) for name, value in milliseconds.items()},
         "times_random": {name: round(value / milliseconds["random"], 1) for name, value in milliseconds.items()},
     }
+    if options.server:
+        from selection_server import server_figures
+
+        with tempfile.TemporaryDirectory() as folder:
+            asked = options.studies, options.features, options.read_twice, options.requests
+            result["server"] = server_figures(Path(folder), *asked)
     print(json.dumps(result, indent=2))
 
 

@@ -37,9 +37,11 @@ def active_classifier(spec: BackboneSpec, seed: int = 0) -> tuple[HeadCTClassifi
     return classifier.eval(), sha256
 
 
-def install_version(home: Path, spec: BackboneSpec, version: str = "7", **card: object) -> tuple[HeadCTClassifier, ModelCard]:
+def install_version(
+    home: Path, spec: BackboneSpec, version: str = "7", seed: int = 0, **card: object
+) -> tuple[HeadCTClassifier, ModelCard]:
     """Store such a classifier as the champion of its model."""
-    classifier, sha256 = active_classifier(spec)
+    classifier, sha256 = active_classifier(spec, seed)
     height, width = classifier.input_px
     lora = {"lora_rank": 8, "lora_alpha": 16} if spec.lora_targets else {}
     molre = {"molre_experts": 6, "molre_rank": 8, "molre_router_width": 256} if spec.molre else {}

@@ -18,12 +18,15 @@ from headct_molre.data.store import StudyStore
 from headct_molre.errors import NotFound
 from headct_molre.findings import finding_keys
 from headct_molre.imaging.content import content_sha256
+from headct_molre.selection import STRATEGIES
 from headct_molre.server.config import server_config
 from headct_molre.server.devices import inference_devices
 from headct_molre.server.loaded import LoadedModels
+from headct_molre.server.pools import Pools
 from headct_molre.server.queue import InferenceQueue
 from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
+from lib.activelearning.ranked import RankedStudy
 from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
@@ -60,7 +63,8 @@ class HeadCTApp(MONAILabelApp):
         prepared = PreparedCache(self.datastore().private_folder("prepared"), cache_limit_bytes())
         self.queue = InferenceQueue(inference_devices(), server_config().waiting_inferences)
         self.batch = BatchInference(self, prepared)
-        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content)
+        features = self.datastore().private_folder("features")
+        serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content, features)
         self.training = TrainingJobs(self, server_config())
         infers, self._tasks = {}, {}
         for name in names:
@@ -77,14 +81,18 @@ class HeadCTApp(MONAILabelApp):
         return self._tasks
 
     def init_strategies(self) -> dict[str, Strategy]:
-        lease_s = server_config().lease_s
-        return {"random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
+        lease_s, share = server_config().lease_s, server_config().random_share
+        self.pools = Pools(self.store)
+        ranked = {name: RankedStudy(name, self.store, self.pools, lease_s, share) for name in STRATEGIES if name != "random"}
+        return {**ranked, "random": RandomStudy(self.store, lease_s), "first": FirstStudy(self.store, lease_s)}
 
     def on_init_complete(self) -> None:
         logging.getLogger("timeloop").disabled = True  # it sets its own level and handler and greets four times
         # Here and not in init_datastore, which a training process calls too.
         self.datastore().remove_incoming()
         self.datastore().folder.start()
+        if self._infers:
+            self.pools.warm(self.default_model())
         super().on_init_complete()
 
     def _content(self, images: Images) -> str:
@@ -99,6 +107,10 @@ class HeadCTApp(MONAILabelApp):
             return self._infers[model]
         except KeyError:
             raise NotFound("unknown_model", f"There is no model {model!r}; there are {', '.join(self._infers)}.", field="model") from None
+
+    def default_model(self) -> str:
+        """The model that ranks studies where a request names none: the first that is served."""
+        return next(iter(self._infers))
 
     def infer_tasks(self) -> dict[str, HeadCT]:
         """All tasks by the name of their model."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,10 +25,26 @@ from .models.checkpoint import load_card
 from .schema import FindingResult, Frame, ModelCard, Prediction, PredictionModel, Quality, SliceResult
 
 if TYPE_CHECKING:
+    import torch
+
+    from .data.feature_cache import FeatureCache
     from .imaging.pipeline import PreparedStudy
     from .imaging.prepare import Prepared
     from .models.backbones.spec import BackboneSpec
     from .models.classifier import HeadCTClassifier
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A prediction, and what the same pass through the network left: the study's `pooled` feature (d,), float32, and its slice features.
+
+    `features` (S, d), or parts (D, d) of a volume, and which slices are real (S,): tensors as `FeatureCache.put` takes them.
+    """
+
+    prediction: Prediction
+    pooled: np.ndarray
+    features: torch.Tensor
+    mask: torch.Tensor
 
 
 class Predictor:
@@ -53,6 +70,7 @@ class Predictor:
         self.prepared = prepared
         self._lock = threading.Lock()
         self._loaded: tuple[HeadCTClassifier, BackboneSpec, str] | None = None
+        self._feature_caches: dict[Path, FeatureCache] = {}
 
     def predict(self, path: Path, study: str, series_uid: str | None = None, content: str | None = None) -> Prediction:
         """Classify the study at `path`, whatever `read_study` reads; `series_uid` picks one of its DICOM series.
@@ -78,6 +96,10 @@ class Predictor:
 
     def classify(self, prepared: PreparedStudy, study: str, started: float | None = None) -> Prediction:
         """The second step: the network on a prepared study, one at a time; `started` (time.perf_counter) is where the total begins."""
+        return self.infer(prepared, study, started).prediction
+
+    def infer(self, prepared: PreparedStudy, study: str, started: float | None = None) -> Inference:
+        """`classify`, with the features that the prediction was made from."""
         begun = time.perf_counter() if started is None else started
         timing = dict(prepared.timing_ms)
         with self._lock:
@@ -86,10 +108,22 @@ class Predictor:
             classifier, spec, engine = self._load(device)
             timing["load"] = _milliseconds(mark)
             mark = time.perf_counter()
-            scores = run(classifier, spec, prepared.prepared, device)
+            raw = run(classifier, spec, prepared.prepared, device)
             timing["model"] = _milliseconds(mark)
             timing["total"] = _milliseconds(begun)
-            return build_prediction(self.card, study, scores, prepared.prepared, prepared.quality, device, engine, timing)
+            prediction = build_prediction(self.card, study, raw.scores, prepared.prepared, prepared.quality, device, engine, timing)
+            return Inference(prediction, raw.pooled, raw.features, raw.mask)
+
+    def feature_cache(self, folder: Path) -> FeatureCache:
+        """The cache, below `folder`, for what this predictor's `infer` gives; the weights are loaded for it where they were not."""
+        from .data.feature_cache import FeatureCache, version_backbone_sha256
+
+        with self._lock:
+            classifier, spec, engine = self._load(self._checked_device())
+            if folder not in self._feature_caches:
+                sha256 = version_backbone_sha256(self.card)
+                self._feature_caches[folder] = FeatureCache(folder, spec, sha256, classifier.input_px, engine)
+            return self._feature_caches[folder]
 
     def _checked_device(self) -> str:
         """The device to use. Raises InvalidRequest, before any work, for a device or an engine that this machine does not have."""
@@ -120,15 +154,25 @@ class Predictor:
         return self._loaded
 
 
-def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, device: str) -> dict[str, np.ndarray]:
-    """The network's raw output on one study as float64 arrays: bias (F,), evidence (F, S), attention (S,), router (S, K)."""
+class Raw(NamedTuple):
+    """The network's raw output: `scores` as float64 arrays, bias (F,), evidence (F, S), attention (S,), router (S, K); see Inference."""
+
+    scores: dict[str, np.ndarray]
+    pooled: np.ndarray
+    features: torch.Tensor
+    mask: torch.Tensor
+
+
+def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, device: str) -> Raw:
+    """One pass of the network over a study. Raises HeadCTError `not_finite`."""
     import torch
 
     from .models.backbones.spec import model_input
 
     slices, mask = (tensor.to(device) for tensor in model_input(spec, prepared.hu, classifier.input_px))
     with torch.inference_mode():
-        output = classifier(slices[None], mask[None])
+        features = classifier.features(slices[None], mask[None])
+        output = classifier.classify(features, mask[None])
     real = mask.nonzero()[:, 0]
     arrays = {
         "bias": output.bias[0],
@@ -136,10 +180,10 @@ def run(classifier: HeadCTClassifier, spec: BackboneSpec, prepared: Prepared, de
         "attention": output.attention[0][real],
         "router": output.router[0][real],
     }
-    result = {name: tensor.cpu().double().numpy() for name, tensor in arrays.items()}
-    if not all(np.isfinite(array).all() for array in result.values()):
+    scores = {name: tensor.cpu().double().numpy() for name, tensor in arrays.items()}
+    if not all(np.isfinite(array).all() for array in scores.values()):
         raise HeadCTError("not_finite", "The model's output is not finite for this study; nothing is shown.", status=500)
-    return result
+    return Raw(scores, output.pooled[0].cpu().numpy(), features[0].cpu(), mask.cpu())
 
 
 def build_prediction(

@@ -4,6 +4,7 @@ import gc
 import threading
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -14,6 +15,8 @@ from headct_molre.data.store import StudyStore, sqlite_url
 from headct_molre.imaging.content import content_sha256
 from headct_molre.imaging.pipeline import prepare_study
 from headct_molre.models.backbones import backbone_spec
+from headct_molre.models.checkpoint import load_classifier
+from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.server.devices import DeviceOutOfMemory
 from headct_molre.server.loaded import LoadedModels
 from headct_molre.server.queue import InferenceQueue
@@ -21,7 +24,7 @@ from lib.infers.headct import HeadCT, Images, Serving
 from small_backbones import small_backbones, use_small_backbones
 from trained_versions import install_backbone, install_version
 
-MODEL = "dinov3_base"
+MODEL, VOLUME_MODEL = "dinov3_base", "pillar0_headct"
 LONG = 60
 
 
@@ -39,18 +42,24 @@ def prepared(phantom):
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path))
     use_small_backbones(monkeypatch.setattr)
-    install_backbone(tmp_path, small_backbones()[MODEL])
-    install_version(tmp_path, backbone_spec(MODEL))
+    for model in (MODEL, VOLUME_MODEL):
+        install_backbone(tmp_path, small_backbones()[model])
+        install_version(tmp_path, backbone_spec(model))
     return tmp_path
 
 
 @pytest.fixture
-def task(home):
+def serving(home):
     store, queue = StudyStore(sqlite_url(home / "store.sqlite")), InferenceQueue(["cpu"], 8)
-    yield HeadCT(MODEL, Serving(store, queue, LoadedModels(), lambda images: content_sha256(images.path, images.series_uid)))
+    yield Serving(store, queue, LoadedModels(), lambda images: content_sha256(images.path, images.series_uid), home / "features")
     queue.stop()
     queue.join(LONG)
     store.close()
+
+
+@pytest.fixture
+def task(serving):
+    return HeadCT(MODEL, serving)
 
 
 def images(phantom, study="phantom-0001"):
@@ -123,6 +132,50 @@ def test_an_upload_is_not_read_for_another_client_that_may_outlive_it(task, phan
     assert known() == 3
     release.set()
     assert uploads[0].result(LONG) == uploads[1].result(LONG)
+
+
+@pytest.mark.parametrize("model", [MODEL, VOLUME_MODEL])
+def test_the_features_of_a_prediction_are_kept_and_give_it_again(serving, phantom, prepared, model):
+    """The slice features give the network's logits, up to half precision; so does the study's one pooled feature with the head alone."""
+    task = HeadCT(model, serving)
+    predictor = serving.loaded.get(model, "cpu")
+    prediction = infer(task, images(phantom), "a" * 64, predictor.prepare(phantom))
+    classifier, _, spec = load_classifier(model)
+    features, mask = predictor.feature_cache(serving.features).get("a" * 64)
+    expected = torch.tensor([finding.logit for finding in prediction.findings])
+    torch.testing.assert_close(classifier.classify(features[None], mask[None]).logits[0], expected, rtol=0.01, atol=0.01)
+    assert (mask.sum().item(), features.shape[1]) == (len(prediction.slices), spec.dimension)
+    block = serving.store.summaries.of_version(prediction.model)
+    np.testing.assert_allclose(block.probabilities[0], expected.sigmoid(), atol=1e-6)
+    pooled = torch.from_numpy(block.features[0].astype(np.float32))
+    torch.testing.assert_close(classifier.head(pooled), expected, rtol=0.01, atol=0.01)
+
+
+def test_the_features_come_out_of_the_same_pass(task, phantom, prepared, monkeypatch):
+    passes = []
+    forward = HeadCTClassifier.features
+    monkeypatch.setattr(HeadCTClassifier, "features", lambda *arguments: passes.append(1) or forward(*arguments))
+    infer(task, images(phantom), "a" * 64, prepared)
+    assert len(passes) == 1
+
+
+def test_a_batch_makes_the_features_that_are_not_there_and_leaves_the_prediction_as_it_is(task, serving, phantom, prepared):
+    first = infer(task, images(phantom), "a" * 64, prepared)
+    assert task.complete("a" * 64)
+    cache = serving.loaded.get(MODEL, "cpu").feature_cache(serving.features)
+    cache.path("a" * 64).unlink()
+    assert not task.complete("a" * 64)
+    assert infer(task, images(phantom), "a" * 64, prepared) == first, "a reader is answered from the store"
+    assert not cache.has("a" * 64)
+    infer(task, images(phantom), "a" * 64, prepared, batch=True)
+    assert task.complete("a" * 64)
+    assert task.known("a" * 64) == first
+
+
+def test_a_disk_that_takes_no_features_costs_no_prediction(task, serving, phantom, prepared):
+    serving.features.write_bytes(b"a file where the folder should be")
+    assert infer(task, images(phantom), "a" * 64, prepared).model.version == "7"
+    assert not task.complete("a" * 64)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from schemathesis import GenerationMode
 from headct_molre.data.phantom import make_phantom, write_study
 from server_process import Server
 
-OPERATIONS = 18  # about as many as there are; a test below holds the document to have no fewer
+OPERATIONS = 50  # about as many as there are; a test below holds the document to have no fewer
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 

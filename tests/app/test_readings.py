@@ -1,5 +1,6 @@
 """Several readers on one real server, walked over HTTP."""
 
+import sqlite3
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.findings import finding_keys
+from headct_molre.selection import BY_CHANCE, STRATEGIES
 from server_process import Server
 
 STUDIES = [f"phantom-{number:04d}" for number in range(1, 4)]
@@ -61,7 +63,31 @@ def test_the_next_study_is_monai_labels_answer_with_a_lease_and_a_reason(http, s
     assert answer["why"] == "the first by id of those that still need a reader"
     expires = datetime.fromisoformat(answer["lease"]["expires_at"])
     assert timedelta(minutes=29) < expires - asked < timedelta(minutes=31)
-    assert set(http.get("/info/").json()["strategies"]) == {"random", "first"}
+    assert answer["random"] is False
+    assert set(http.get("/info/").json()["strategies"]) == {*STRATEGIES, "first"}
+
+
+def test_a_ranking_strategy_explains_itself_and_marks_what_was_drawn(http, server):
+    """First there is nothing to rank; a batch inference makes predictions, summaries and slice features, and then there is."""
+    cold = following(http, "anna", "rarity_entropy")
+    assert cold["random"] is True
+    assert cold["why"] in (f"{BY_CHANCE}.", f"demo {version(http)} has predicted 0 of 3 open studies so far; drawn at random.")
+    again = following(http, "anna", "rarity_entropy")
+    assert (again["id"], again["random"], again["why"]) == (cold["id"], True, "you have it open and have not submitted a reading")
+    assert http.post("/batch/infer/demo", params={"run_sync": True}, json={}, timeout=120).status_code == 200
+    assert len(list((server.studies / ".headct" / "features").rglob("*.safetensors"))) == len(STUDIES)
+    answers = [following(http, "anna", "rarity_entropy", another=True, model="demo") for _ in range(25)]
+    ranked = [answer for answer in answers if not answer["random"]]
+    assert ranked, "of 25 offers 15 % are random"
+    assert all(answer["why"].startswith("Rare and uncertain: ") and answer["why"].count("%") == 3 for answer in ranked)
+    assert {answer["why"] for answer in answers if answer["random"]} <= {f"{BY_CHANCE}."}
+    with sqlite3.connect(server.studies / ".headct" / "store.sqlite") as store:
+        noted = store.execute("SELECT study, value FROM reading_events WHERE kind = 'offered' ORDER BY sequence").fetchall()[-25:]
+    assert noted == [(answer["id"], answer["random"]) for answer in answers]
+
+
+def version(http):
+    return http.get("/headct/models").json()[0]["card"]["version"]
 
 
 @pytest.mark.parametrize("strategy", ["random", "first"])
@@ -166,6 +192,8 @@ REFUSALS = [
     ("POST", "/activelearning/random", {"json": {"client_id": "a" * 129}}, 422, "invalid_reader"),
     ("POST", "/activelearning/random", {"content": b'{"client_id": "\\ud800"}', **JSON}, 422, "invalid_reader"),
     ("POST", "/activelearning/random", {"json": {"client_id": "anna", "another": "yes"}}, 422, "invalid_request"),
+    ("POST", "/activelearning/margin", {"json": {"client_id": "anna", "model": 5}}, 422, "invalid_request"),
+    ("POST", "/activelearning/margin", {"json": {"client_id": "anna", "model": "elsewhere"}}, 404, "unknown_model"),
     ("POST", "/activelearning/random", {"content": b"{", **JSON}, 422, "invalid_json"),
     ("POST", "/activelearning/random", {"json": []}, 422, "invalid_request"),
     ("PUT", LEASE, {}, 422, "reader_missing"),

@@ -107,9 +107,25 @@ def test_a_segmentation_is_no_label_here(client, tmp_path):
     assert "invalid_" in refused.value.msg
 
 
+def test_training_is_refused_with_the_counts_while_there_is_too_little_to_learn_from(client):
+    info = client.info()
+    assert info["trainers"]["demo"]["config"]["mode"] == "quick"
+    assert info["train_stats"] == {model: {} for model in info["trainers"]}
+    assert client.train_status(check_if_running=True) is False
+    for model in ("demo", None):  # without a model, all of them
+        try:
+            answer = str(client.train_start(model, {}))
+        except MONAILabelClientException as refused:
+            answer = refused.msg
+        assert "at least 20 are needed" in answer
+    assert client.train_stop() is None
+    with pytest.raises(MONAILabelClientException) as refused:
+        client.train_status()
+    assert "Status: 404" in refused.value.msg
+
+
 def test_what_this_server_does_not_do_is_refused_and_not_a_failure(client):
     for call in (
-        lambda: client.train_start("demo", {}),
         lambda: client.wsi_infer("demo", STUDY),
         lambda: client.next_sample("unknown", {}),
         lambda: client.download_label("phantom-0002", "final"),

@@ -1,7 +1,8 @@
 """Batch inference: fills the store with predictions of all studies, behind what readers ask for.
 
-Worker processes prepare volumes ahead of the network; what is predicted already is skipped, so the predictions themselves are the
-progress, and a job goes on after a kill where it was. At most one job runs at a time. Its thread holds a few studies and the list of ids.
+Worker processes prepare volumes ahead of the network. What has its prediction and its slice features already is skipped, so that these
+are themselves the progress, and a job goes on after a kill where it was. At most one job runs at a time. Its thread holds a few studies
+and the list of ids.
 """
 
 import logging
@@ -209,7 +210,7 @@ class _Batch:
         return images[: self._request.max_batch_size or None]
 
     def _sources(self) -> Iterator[tuple[Path, str | None]]:
-        """Where the studies lie that have no prediction yet; asked for one by one as processes become free."""
+        """Where the studies lie that have no prediction or no features yet; asked for one by one as processes become free."""
         datastore = self._app.datastore()
         for study in self._studies:
             self._report()
@@ -221,7 +222,7 @@ class _Batch:
             except HeadCTError as error:
                 self._refuse(error)
                 continue
-            if self._task.known(content) is not None:
+            if self._task.complete(content):
                 self._done += 1
                 continue
             source = images.path, None

@@ -15,14 +15,20 @@ import struct
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from ..errors import ModelUnavailable
 from ..imaging import PREPARATION_VERSION
+from ..models.backbones import backbone_spec
 from ..models.backbones.spec import BackboneSpec
+from ..models.checkpoint import WEIGHTS, version_folder, version_input_px
+from ..models.weights import read_tensors
+from ..schema import ModelCard
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +116,13 @@ def feature_caches(folder: Path, spec: BackboneSpec, backbone_sha256: str, input
     return sorted(caches, key=lambda cache: -len(cache.contents()))
 
 
+def has_features(folder: Path, card: ModelCard, content: str) -> bool:
+    """Whether a version's slice features of this content lie below `folder`, in whatever precision. Raises ModelUnavailable."""
+    spec = backbone_spec(card.backbone)
+    begin = _key(spec, version_backbone_sha256(card), version_input_px(card, spec))
+    return any(path.is_file() for path in (folder / spec.name).glob(f"{begin}-*/{content}{ENTRY}"))
+
+
 def adapted_backbone_sha256(backbone_sha256: str, state: Mapping[str, torch.Tensor]) -> str:
     """The identity of a backbone with a version's own tensors in it: LoRA, and what else of it was trained.
 
@@ -125,6 +138,19 @@ def adapted_backbone_sha256(backbone_sha256: str, state: Mapping[str, torch.Tens
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def version_backbone_sha256(card: ModelCard) -> str:
+    """`adapted_backbone_sha256` of a version that is installed, read once. Raises ModelUnavailable."""
+    return _version_backbone_sha256(card.name, card.version, card.weights_sha256, card.backbone_sha256)
+
+
+@lru_cache(maxsize=256)
+def _version_backbone_sha256(model: str, version: str, weights_sha256: str, backbone_sha256: str) -> str:
+    folder = version_folder(model, version)
+    if folder is None:
+        raise ModelUnavailable("no_trained_version", f"There is no version {version} of {model} here any more.")
+    return adapted_backbone_sha256(backbone_sha256, read_tensors(folder / WEIGHTS))
 
 
 def _key(spec: BackboneSpec, backbone_sha256: str, input_px: tuple[int, int]) -> str:

@@ -128,7 +128,7 @@ def load_version(folder: Path) -> tuple[HeadCTClassifier, ModelCard, BackboneSpe
     model = card.name
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
-    backbone, backbone_hash = load_backbone(spec, _input_px(settings, spec))
+    backbone, backbone_hash = load_backbone(spec, version_input_px(card, spec))
     if backbone_hash != card.backbone_sha256:
         raise ModelUnavailable(
             "backbone_mismatch",
@@ -170,8 +170,9 @@ def _integer(settings: dict[str, float | int | str | bool | None], name: str) ->
     return value
 
 
-def _input_px(settings: dict[str, float | int | str | bool | None], spec: BackboneSpec) -> tuple[int, int]:
+def version_input_px(card: ModelCard, spec: BackboneSpec) -> tuple[int, int]:
     """The input size (height, width) that the version was trained with; a backbone of one size needs no word in the card."""
+    settings = card.hyperparameters
     if "input_height_px" not in settings and spec.cpu_input_px is None:
         return spec.input_px
     return _integer(settings, "input_height_px"), _integer(settings, "input_width_px")

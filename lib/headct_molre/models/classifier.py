@@ -24,7 +24,8 @@ class Output:
 
     logits (B, F); evidence (B, F, S), the exact share of each slice: its sum and bias (B, F) are the logit; attention (B, S), which sums
     to 1; router (B, S, K), which sums to 1 for each slice, and is the same for all slices where a volume is routed as a whole. K is 0
-    without MoLRE. `scores` (B, F, S) is the head's score of each slice without bias, where the backbone reads slices.
+    without MoLRE. `pooled` (B, d) is the feature of a whole study, which the head takes to its logits. `scores` (B, F, S) is the head's
+    score of each slice without bias, where the backbone reads slices.
     """
 
     logits: torch.Tensor
@@ -32,6 +33,7 @@ class Output:
     evidence: torch.Tensor
     attention: torch.Tensor
     router: torch.Tensor
+    pooled: torch.Tensor
     scores: torch.Tensor | None = None
 
 
@@ -90,7 +92,8 @@ class HeadCTClassifier(nn.Module):
         # The head is linear, so pooling its scores equals scoring the pooled feature: evidence is exact, not an estimate.
         scores = (adapted @ self.head.weight.T).transpose(1, 2)
         logits = torch.einsum("bs,bfs->bf", attention, scores) + self.head.bias
-        return Output(logits, self.head.bias.expand_as(logits), attention[:, None] * scores, attention, router, scores)
+        pooled = torch.einsum("bs,bsd->bd", attention, adapted)
+        return Output(logits, self.head.bias.expand_as(logits), attention[:, None] * scores, attention, router, pooled, scores)
 
     def logits(self, features: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The logits (B, F) that `classify` gives, without the cost of evidence: what training on stored features needs."""
@@ -146,7 +149,7 @@ class HeadCTClassifier(nn.Module):
         evidence = _spread(evidence, mask[:, None])
         magnitude = _spread(parts.abs().sum(-1), mask)
         attention = magnitude / magnitude.sum(-1, keepdim=True).clamp(min=torch.finfo(magnitude.dtype).tiny)
-        return Output(logits, logits - evidence.sum(-1), evidence, attention, router[:, None].expand(-1, mask.shape[1], -1))
+        return Output(logits, logits - evidence.sum(-1), evidence, attention, router[:, None].expand(-1, mask.shape[1], -1), adapted)
 
 
 def adapted_classifier(

@@ -72,29 +72,44 @@ def select(strategy: str, pool: Pool, count: int, rng: np.random.Generator, rand
     The same pool and state of `rng` give the same studies. Drawn and scored ones are mixed, so that their place says nothing.
     Raises NotFound for an unknown strategy, InvalidRequest for a share outside of 0.10 to 0.25, a count below 1, or what a strategy lacks.
     """
-    if strategy not in STRATEGIES:
-        raise NotFound("unknown_strategy", f"There is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}.", field="strategy")
-    if count < 1:
-        raise InvalidRequest("invalid_argument", f"count is the number of studies to offer, 1 or more, not {count}.", field="count")
+    _check(strategy, count)
     if not SMALLEST_RANDOM_SHARE <= random_share <= LARGEST_RANDOM_SHARE:
         limits = f"{SMALLEST_RANDOM_SHARE:g} to {LARGEST_RANDOM_SHARE:g}"
         message = f"random_share is {limits}, not {random_share:g}: gate and prevalences need studies that no score chose."
         raise InvalidRequest("invalid_argument", message, field="random_share")
     if not len(pool):
         return []
-    used = STRATEGIES[strategy]
     wanted = min(count, len(pool))
     number = wanted if strategy == "random" else int(np.floor(wanted * random_share + rng.random()))
     drawn = rng.choice(len(pool), number, replace=False)
     chosen = [Chosen(int(row), True, Reason(f"{BY_CHANCE}.", {})) for row in drawn]
     if number < wanted:
         # As many as are wanted in all, because those that were drawn may be among them.
-        ranking = used.rank(pool, wanted, rng)
-        fresh = np.flatnonzero(~np.isin(ranking.rows, drawn))[: wanted - number]
-        parts = [None] * len(ranking.rows) if ranking.parts is None else ranking.parts
-        scored = [Chosen(int(ranking.rows[place]), False, _reason(used, parts[place], pool)) for place in fresh]
-        chosen = _mixed(scored, chosen, rng)
+        scored = [one for one in ranked(strategy, pool, wanted, rng) if one.row not in set(drawn.tolist())]
+        chosen = _mixed(scored[: wanted - number], chosen, rng)
     return chosen
+
+
+def ranked(strategy: str, pool: Pool, count: int, rng: np.random.Generator) -> list[Chosen]:
+    """Up to `count` studies by the strategy alone, the first to be read first, none drawn at random but by the strategy `random`.
+
+    Raises what `select` raises.
+    """
+    _check(strategy, count)
+    if not len(pool):
+        return []
+    used = STRATEGIES[strategy]
+    ranking = used.rank(pool, min(count, len(pool)), rng)
+    parts = [None] * len(ranking.rows) if ranking.parts is None else ranking.parts
+    at_random = strategy == "random"
+    return [Chosen(int(row), at_random, _reason(used, parts[place], pool)) for place, row in enumerate(ranking.rows)]
+
+
+def _check(strategy: str, count: int) -> None:
+    if strategy not in STRATEGIES:
+        raise NotFound("unknown_strategy", f"There is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}.", field="strategy")
+    if count < 1:
+        raise InvalidRequest("invalid_argument", f"count is the number of studies to offer, 1 or more, not {count}.", field="count")
 
 
 def _mixed(scored: list[Chosen], drawn: list[Chosen], rng: np.random.Generator) -> list[Chosen]:

@@ -76,6 +76,9 @@ class ServerConfig(Contract):
 
     readers_per_study: Count = Field(1, description="how many readers a study needs that is registered from now on")
     lease_s: Seconds = Field(1800.0, description="how long a study that was offered to a reader is offered to no other")
+    random_share: Annotated[FiniteFloat, Field(ge=0.10, le=0.25)] = Field(
+        0.15, description="share of the offers of a ranking strategy that is drawn at random, 0.10 to 0.25"
+    )
     label_rule: str = Field("majority", description="how a label follows from several readers")
 
     waiting_inferences: Annotated[int, Field(ge=0)] = Field(32, description="inferences that may wait, for each device; more answer 503")

@@ -88,6 +88,16 @@ def test_waits_grow_up_to_five_minutes(outbox, clock):
     assert MOST_S / 2 <= waits[-1] <= MOST_S
 
 
+def test_a_later_submission_never_overtakes_an_earlier_one(outbox, tmp_path, clock):
+    letters = [outbox.put(HERE, letter("study-1")) for _ in range(20)]
+    order = [each.submission_id for each in letters]
+    assert [each.submission_id for each in Outbox(tmp_path / "outbox", clock).waiting()] == order  # in the files' order it would
+    outbox.flush(HERE, failing(GONE))
+    assert outbox.flush(HERE, receipt).stored == {}  # the first is not due, so none is sent
+    last = outbox.put(HERE, letter("study-1"))
+    assert list(outbox.flush(HERE, receipt).stored) == [*order, last.submission_id]
+
+
 def test_before_it_is_due_nothing_is_tried_until_somebody_asks_for_it(outbox):
     outbox.put(HERE, letter())
     outbox.flush(HERE, failing(GONE))

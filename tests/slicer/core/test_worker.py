@@ -147,6 +147,26 @@ def test_what_comes_to_wait_after_the_cancellation_is_closed_at_once(worker):
     assert outcome == ["closed", "cancelled"]
 
 
+def test_work_that_hangs_holds_up_nobody_once_it_was_cancelled(worker):
+    hangs, release, got = threading.Event(), threading.Event(), []
+
+    def work(ticket):
+        hangs.set()
+        release.wait(SOON_S)
+        got.append("the hanging one has ended")
+
+    ticket = worker.submit(work)
+    worker.submit(lambda ticket: 1, got.append)
+    assert hangs.wait(SOON_S)
+    ticket.cancel()
+    worker.submit(lambda ticket: 2, got.append)
+    poll_until(worker, lambda: len(got) == 2)
+    assert got == [1, 2]
+    assert not worker.stop(0.05)  # it knows that a thread is left
+    release.set()
+    assert worker.stop(SOON_S)
+
+
 def test_a_closer_that_was_taken_back_is_not_called(worker):
     closed, done = [], []
 

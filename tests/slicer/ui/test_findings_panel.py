@@ -59,6 +59,12 @@ def colours_of(panel: FindingsPanel, key: str, column: int) -> list[Any]:
     return [image.pixelColor(x, y) for y in range(box.top(), box.bottom()) for x in range(box.left(), box.right())]
 
 
+def bar_of(panel: FindingsPanel, key: str) -> list[Any]:
+    """The pixels along the middle of a finding's bar: the first 40 of its cell."""
+    box, image = cell(panel, key, PROBABILITY), panel.table.viewport().grab().toImage()
+    return [image.pixelColor(x, box.center().y()) for x in range(box.left(), box.left() + 40)]
+
+
 def test_all_75_findings_are_shown_in_six_categories(panel: FindingsPanel, catalogue: Catalogue) -> None:
     assert sorted(shown(panel)) == sorted(catalogue.keys)
     assert sorted(headings(panel)) == sorted(catalogue.categories)
@@ -103,7 +109,28 @@ def test_the_bar_is_as_long_as_the_probability_and_the_tick_stands_at_the_operat
     over = [image.pixelColor(x, box.center().y() - box.height() // 5 - 2) for x in range(box.left(), box.right())]
     length = filled + track + 2
     assert (over.index(theme.text) - bar_left) / length == pytest.approx(row.threshold, abs=0.03)
-    assert theme.above in colours_of(panel, SDH, PROBABILITY)
+    assert bar_of(panel, SDH).count(theme.above) > 20
+    assert theme.below not in bar_of(panel, SDH)
+
+
+def test_the_next_prediction_is_drawn_in_place_of_the_last(panel: FindingsPanel, calls: Calls) -> None:
+    before = bar_of(panel, EDH).count(theme_now().below)
+    document = prediction_document()
+    next(each for each in document["findings"] if each["key"] == EDH).update(probability=0.35)
+    panel.show_study(calls, PredictionView.from_json(document))
+    assert bar_of(panel, EDH).count(theme_now().below) > 2 * before
+
+
+def test_a_selected_row_stands_on_the_colour_of_the_selection(panel: FindingsPanel) -> None:
+    theme = theme_now()
+    for column in (NAME, PROBABILITY, CALL):
+        assert theme.selection not in colours_of(panel, SDH, column)
+    panel.select(SDH)
+    for column in (NAME, PROBABILITY, CALL):
+        assert colours_of(panel, SDH, column).count(theme.selection) > 100
+    panel.select(EDH)
+    for column in (NAME, PROBABILITY, CALL):
+        assert theme.selection not in colours_of(panel, SDH, column)
 
 
 def test_a_finding_that_is_not_assessed_has_no_bar(panel: FindingsPanel) -> None:

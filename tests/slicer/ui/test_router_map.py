@@ -13,6 +13,7 @@ from harness.event_loop import process
 from HeadCTFindingsLib.core.catalogue import Catalogue
 from HeadCTFindingsLib.core.prediction import PredictionView
 from HeadCTFindingsLib.core.router_map import colours, top
+from HeadCTFindingsLib.ui.map_picture import SHORT_NOTE
 from HeadCTFindingsLib.ui.router_map import RouterMap
 from HeadCTFindingsLib.ui.theme import theme_now
 from made_documents import prediction_document
@@ -254,6 +255,10 @@ def test_the_picture_is_drawn_for_the_pixels_of_the_screen(made: RouterMap, monk
     assert made._picture is not None
     assert (made._picture.width(), made._picture.height()) == (2 * made.width, 2 * made.height)
     assert made._picture.devicePixelRatio() == 2.0
+
+
+def test_the_research_use_stands_below_the_map() -> None:
+    assert SHORT_NOTE == "Research use, not a device"
 
 
 def test_a_demo_model_is_marked(made: RouterMap) -> None:

@@ -14,20 +14,19 @@ _TRIES = 5
 class OfferedStudy(Strategy):
     """The next study for the reader in the request, leased to them for `lease_s` seconds; `why` tells them the reason."""
 
-    def __init__(self, store: StudyStore, lease_s: float, description: str, why: str) -> None:
+    def __init__(self, store: StudyStore, lease_s: float, description: str) -> None:
         super().__init__(description)
         self.store = store
         self.lease_s = lease_s
-        self.why = why
 
     @abstractmethod
-    def choose(self, reader: str, another: bool) -> Offer | None:
-        """An offer of the store to this reader."""
+    def choose(self, reader: str, another: bool, model: str) -> tuple[Offer | None, str]:
+        """An offer of the store to this reader, and why it came; `model` ranks studies where a strategy asks one."""
 
     def __call__(self, request: dict, datastore: Datastore) -> dict | None:
-        """{id, weight, lease {taken_at, expires_at}, why} from {reader, another}; None when no study is left for this reader."""
+        """{id, weight, lease {taken_at, expires_at}, random, why} from {reader, another, model}; None when none is left for this reader."""
         for _ in range(_TRIES):
-            offer = self.choose(request["reader"], request["another"])
+            offer, why = self.choose(request["reader"], request["another"], request["model"])
             if offer is None:
                 return None
             study = offer.lease.study
@@ -38,7 +37,8 @@ class OfferedStudy(Strategy):
                 if not isinstance(error, NotFound):
                     raise
                 continue  # its images went away, which the datastore has noted, so another one comes next
-            why = "you have it open and have not submitted a reading" if offer.again else self.why
-            return {"id": study, "weight": 1.0, "lease": offer.lease.model_dump(include={"taken_at", "expires_at"}), "why": why}
+            lease = offer.lease.model_dump(include={"taken_at", "expires_at"})
+            why = "you have it open and have not submitted a reading" if offer.again else why
+            return {"id": study, "weight": 1.0, "lease": lease, "random": offer.random, "why": why}
         message = "The images of the studies that were chosen went away. Look at the studies folder, then ask again."
         raise HeadCTError("images_unreachable", message, status=503)

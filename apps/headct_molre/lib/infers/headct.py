@@ -12,11 +12,13 @@ from pathlib import Path
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from headct_molre.data.feature_cache import has_features
 from headct_molre.data.store import StudyStore
 from headct_molre.errors import HeadCTError, ModelUnavailable
 from headct_molre.findings import finding_keys
 from headct_molre.imaging.pipeline import PreparedStudy
 from headct_molre.models.checkpoint import load_card
+from headct_molre.predict import Inference, Predictor
 from headct_molre.schema import ModelCard, Prediction
 from headct_molre.server.devices import freed_when_out_of_memory
 from headct_molre.server.loaded import LoadedModels
@@ -42,12 +44,13 @@ class Images:
 
 @dataclass(frozen=True)
 class Serving:
-    """What the tasks of all models share; `content` gives the hash of images."""
+    """What the tasks of all models share; `content` gives the hash of images, `features` is the folder of slice features."""
 
     store: StudyStore
     queue: InferenceQueue
     loaded: LoadedModels
     content: Callable[[Images], str]
+    features: Path
 
 
 class HeadCT(InferTask):
@@ -62,7 +65,7 @@ class HeadCT(InferTask):
         )
         self.name = name
         self._store, self._queue = serving.store, serving.queue
-        self._loaded, self._content = serving.loaded, serving.content
+        self._loaded, self._content, self._features = serving.loaded, serving.content, serving.features
 
     def is_valid(self) -> bool:
         """Always: a model without weights is listed too, with the reason why it cannot be used."""
@@ -98,6 +101,18 @@ class HeadCT(InferTask):
         """The prediction that the served version already made on this content, shown to nobody. Raises ModelUnavailable."""
         return self._store.predictions.get(content, load_card(self.name))
 
+    def complete(self, content: str) -> bool:
+        """Whether prediction, summary and slice features of the served version are all there: what a batch skips.
+
+        Raises ModelUnavailable, StoreUnavailable.
+        """
+        card = load_card(self.name)
+        return (
+            self._store.summaries.has_features(content, card)
+            and has_features(self._features, card, content)
+            and self.known(content) is not None
+        )
+
     def submit(
         self,
         images: Images,
@@ -115,7 +130,7 @@ class HeadCT(InferTask):
         context = contextvars.copy_context()  # with the id of the request, for the log
 
         def work(device: str, boundary: Callable[[], None]) -> Prediction:
-            return context.run(self._infer, images, content, prepared, device, boundary)
+            return context.run(self._infer, images, content, prepared, device, boundary, batch)
 
         # The version is part of the key: what still runs on an old champion does not answer those who ask after a new one came.
         # What is uploaded or kept for a session may go with its own client: nobody else waits for its file to be read.
@@ -140,18 +155,31 @@ class HeadCT(InferTask):
             prediction = self.shown(images, content, inference.result())
         return None, json.loads(prediction.to_json())
 
-    def _infer(self, images: Images, content: str, prepared: PreparedStudy | None, device: str, boundary: Callable[[], None]) -> Prediction:
-        """The work of a device's thread: preparation, a boundary at which it may end, the network, the store."""
+    def _infer(
+        self, images: Images, content: str, prepared: PreparedStudy | None, device: str, boundary: Callable[[], None], batch: bool
+    ) -> Prediction:
+        """The work of a device's thread: preparation, a boundary at which it may end, the network, features and prediction stored."""
         found = self.known(content)
-        if found is not None:  # made while this request waited, under another key
+        # Made while this request waited, under another key. A batch goes on where features are not there yet.
+        if found is not None and (not batch or self.complete(content)):
             return found
         started = time.monotonic()
         with inference_timed(self.name), freed_when_out_of_memory(device, lambda: self._loaded.free(device)):
             predictor = self._loaded.get(self.name, device)
             study = prepared or predictor.prepare(images.path, images.series_uid, content)
             boundary()
-            prediction = predictor.classify(study, images.study)
-        self._store.predictions.put(content, prediction)
+            inference = predictor.infer(study, images.study)
+        # First the features: who finds the prediction finds them too.
+        self._keep_features(predictor, content, inference)
+        prediction = inference.prediction
+        self._store.predictions.put(content, prediction, inference.pooled)
         seconds = time.monotonic() - started
         logger.info("study %s by %s %s in %.1f s", pseudonym(images.study), self.name, prediction.model.version, seconds)
         return prediction
+
+    def _keep_features(self, predictor: Predictor, content: str, inference: Inference) -> None:
+        """A disk that takes no features costs a later training time, and nobody a prediction."""
+        try:
+            predictor.feature_cache(self._features).put(content, inference.features, inference.mask)
+        except OSError as error:
+            logger.warning("slice features were not kept: %s", error.strerror)

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import Field, ValidationError
 
@@ -79,8 +79,8 @@ def gate(model: str, version: str) -> GateReport:
         raise HeadCTError("damaged_report", f"The gate's report on {version} cannot be read. Train again.", status=409) from None
 
 
-@router.get("/versions/{version}/gate.html", summary="The gate's report as a page", response_class=HTMLResponse)
-def gate_page(model: str, version: str) -> HTMLResponse:
+@router.get("/versions/{version}/gate.html", summary="The gate's report as a page", response_class=Response)
+def gate_page(model: str, version: str) -> Response:
     """One page that needs nothing else; its browser runs no script but the page's own, and fetches nothing."""
     content = _report(model, version, HTML_FILE).read_bytes()
     return HTMLResponse(content, headers={"content-security-policy": _POLICY})

@@ -35,9 +35,10 @@ class ReadersRequired(Contract):
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The study to read next")
 def next_study(request: Request, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
-    """MONAI Label's answer {id, weight, path, strategy} with the lease {taken_at, expires_at} and why; {} when none is left.
+    """MONAI Label's answer {id, weight, path, strategy} with the lease {taken_at, expires_at}, random and why; {} when none is left.
 
-    `client_id` in the body is the reader where the server has no authentication; `another` true asks for another study than the open one.
+    `client_id` in the body is the reader where the server has no authentication; `another` true asks for another study than the open one;
+    `model` ranks the studies, the first served one if not given. `random`: the study was drawn with no regard to any score.
     """
     app, asked = headct_app(), params or {}
     if strategy not in app.strategies():
@@ -49,7 +50,11 @@ def next_study(request: Request, strategy: str, params: Annotated[dict[str, Any]
         raise InvalidRequest("invalid_request", "another is true or false.", field="another")
     # MONAI Label's clients send a client_id of their own making, which a token overrules.
     reader = reader_of(request, client if principal_of(request) is None else None)
-    chosen = app.next_sample({"strategy": strategy, "reader": reader, "another": another})
+    model = asked.get("model") or app.default_model()
+    if not isinstance(model, str):
+        raise InvalidRequest("invalid_request", "model is the name of a served model.", field="model")
+    app.infer_task(model)  # there is such a model
+    chosen = app.next_sample({"strategy": strategy, "reader": reader, "another": another, "model": model})
     if not chosen:
         return {}
     notes = app.datastore().get_image_info(chosen["id"])

@@ -57,11 +57,15 @@ async def train(
 
 @router.post("/train", tags=["Train"], summary="Learn with every model that can")
 @router.post("/train/", include_in_schema=False)
-def train_all(request: Request, params: Annotated[dict[str, TrainRequest] | None, Body()] = None) -> dict[str, Any]:
-    """MONAI Label's {model: {result: task or null, detail: why there is none}}; the jobs run one after the other."""
+def train_all(request: Request, params: Annotated[dict[str, TrainRequest | str] | None, Body()] = None) -> dict[str, Any]:
+    """MONAI Label's {model: {result: task or null, detail: why there is none}}; the jobs run one after the other.
+
+    The body has settings by the name of the model; MONAI Label's clients add their `client_id`.
+    """
     answer: dict[str, Any] = {}
     for model in headct_app().infer_tasks():
-        config = ((params or {}).get(model) or TrainRequest()).config()
+        asked = (params or {}).get(model)
+        config = asked.config() if isinstance(asked, TrainRequest) else FineTuneConfig()
         try:
             job = headct_app().training.create(model, config, whose_turn(request), enqueue=True)
             answer[model] = {"result": _task(job), "detail": None}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from ...errors import InvalidRequest
-from ...schema import State, Submission
+from ...schema import State
 
 # The calls on one finding, one for each reader who assessed it and at least one, in the order of their arrival.
 Votes = Sequence[State]
@@ -37,14 +38,24 @@ def any_present(votes: Votes) -> State:
 LABEL_RULES: dict[str, Callable[[Votes], State]] = {rule.__name__: rule for rule in (majority, unanimous, latest, any_present)}
 
 
-def derive_label(submissions: Iterable[Submission], rule: str = DEFAULT_RULE) -> dict[str, State]:
+class ReadersCalls(Protocol):
+    """What a label follows from: a Submission, or as much of it."""
+
+    @property
+    def reader(self) -> str: ...
+
+    @property
+    def findings(self) -> Mapping[str, State]: ...
+
+
+def derive_label(submissions: Iterable[ReadersCalls], rule: str = DEFAULT_RULE) -> dict[str, State]:
     """{key: state} by one of LABEL_RULES over the readers, each with the latest of their submissions.
 
     `submissions` come in the order of their arrival. A reader's later submission replaces the earlier one as a whole.
     not_assessed never counts; a finding that nobody assessed is not in the label. Raises InvalidRequest `unknown_label_rule`.
     """
     combine = LABEL_RULES[checked_rule(rule)]
-    by_reader: dict[str, Submission] = {}
+    by_reader: dict[str, ReadersCalls] = {}
     for submission in submissions:
         by_reader.pop(submission.reader, None)  # so that the order is that of the latest submissions
         by_reader[submission.reader] = submission

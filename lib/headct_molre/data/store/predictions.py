@@ -43,7 +43,7 @@ class Predictions:
             if first is None:
                 connection.execute(delete(PREDICTIONS).where(here))
                 connection.execute(inserting(connection, PREDICTIONS).values(row).on_conflict_do_nothing())
-            summarise(connection, content_sha256, first or prediction, features)
+            summarise(connection, content_sha256, first or prediction, features, anew=first is None)
 
     def get(self, content_sha256: str, model: ModelCard | PredictionModel) -> Prediction | None:
         """The stored prediction of a model version on the images with this hash, as they are prepared today."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .changes import ChangeFeed
 from .database import LOCK_WAIT_S, Database
 from .folder import FolderRegistry
 from .jobs import Jobs
@@ -28,6 +29,7 @@ class StudyStore:
         Raises InvalidRequest `invalid_store_url` or `unknown_label_rule`, StoreUnavailable.
         """
         self.database = Database(url, lock_wait_s)
+        self.label_rule = label_rule
         try:
             migrate(self.database)
         except BaseException:
@@ -41,6 +43,7 @@ class StudyStore:
         self.jobs = Jobs(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study, label_rule)
         self.readings = Readings(self.database)
+        self.changes = ChangeFeed(self.database)
         self.tokens = Tokens(self.database)
 
     def close(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select
 
 from ...findings import finding_keys
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel
 from .database import SUMMARISING, Database, alone
-from .tables import STUDIES, SUMMARIES
+from .tables import SUMMARIES
 
 FEATURE_TYPE, PROBABILITY_TYPE = np.dtype("<f2"), np.dtype("<f4")
 
@@ -40,15 +40,26 @@ class Summaries:
     def of_version(self, model: ModelCard | PredictionModel, since: int = 0) -> SummaryBlock:
         """The summaries of a version, in order of arrival; those that arrived after the sequence `since`. Raises StoreUnavailable."""
         table = SUMMARIES.c
-        query = (
-            select(table.sequence, table.content_sha256, table.probabilities, table.features).where(*_of(model)).order_by(table.sequence)
-        )
-        if since:
-            query = query.where(table.sequence > since)
         with self._database.reading() as connection:
-            last = connection.execute(select(func.max(table.sequence))).scalar() or 0
-            rows = connection.execute(query.where(table.sequence <= last)).all() if last > since else []
-        return _block(last, [(content, probabilities, features) for _, content, probabilities, features in rows])
+            last = connection.execute(select(func.coalesce(func.max(table.sequence), 0))).scalar_one()
+            query = _SUMMARY.where(*_of(model), table.sequence <= last).order_by(table.sequence)
+            rows = connection.execute(query.where(table.sequence > since) if since else query).all() if last > since else []
+        return _block(last, rows)
+
+    def of_contents(self, model: ModelCard | PredictionModel, contents: Collection[str]) -> SummaryBlock:
+        """The summaries of a version on the images with these hashes, of which there are few. Raises StoreUnavailable."""
+        query = _SUMMARY.where(*_of(model), SUMMARIES.c.content_sha256.in_(list(contents)))
+        with self._database.reading() as connection:
+            return _block(0, connection.execute(query).all() if contents else [])
+
+    def versions(self, model: str) -> list[tuple[str, str, int]]:
+        """(version, weights_sha256, number of summaries) of a model, the most first. Raises StoreUnavailable."""
+        table = SUMMARIES.c
+        grouped = (table.version, table.weights_sha256)
+        query = select(*grouped, func.count()).where(table.model == model, table.preparation == PREPARATION_VERSION).group_by(*grouped)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return sorted(((row[0], row[1], int(row[2])) for row in rows), key=lambda row: -row[2])
 
     def has_features(self, content_sha256: str, model: ModelCard | PredictionModel) -> bool:
         """Whether the summary of a version on the images with this hash has features. Raises StoreUnavailable."""
@@ -56,20 +67,13 @@ class Summaries:
         with self._database.reading() as connection:
             return bool(connection.execute(query).scalar_one())
 
-    def studies(self, contents: Iterable[str]) -> list[tuple[str, str, bool]]:
-        """(study, content, whether it can be offered) of the studies that were shown with images of these hashes."""
-        query = select(STUDIES.c.study, STUDIES.c.content_sha256, STUDIES.c.present & STUDIES.c.is_open)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.where(STUDIES.c.content_sha256.in_(list(contents)))).all()
-        return [(row[0], row[1], bool(row[2])) for row in rows]
 
-
-def summarise(connection: Connection, content_sha256: str, prediction: Prediction, features: np.ndarray | None) -> None:
-    """Writes the summary of a prediction, unless there is one that says as much; inside the caller's transaction."""
+def summarise(connection: Connection, content_sha256: str, prediction: Prediction, features: np.ndarray | None, *, anew: bool) -> None:
+    """Writes the summary of a prediction inside the caller's transaction; unless `anew`, only where it adds features or is the first."""
     alone(connection, SUMMARISING)  # so that none appears after one with a higher sequence was seen
     here = _here(content_sha256, prediction.model)
     known = connection.execute(select(SUMMARIES.c.features).where(*here)).first()
-    if known is not None and (features is None or known.features is not None):
+    if known is not None and not anew and (features is None or known.features is not None):
         return
     values = {
         "sequence": (connection.execute(select(func.max(SUMMARIES.c.sequence))).scalar() or 0) + 1,
@@ -104,17 +108,20 @@ def _of(model: ModelCard | PredictionModel) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _block(last: int, rows: list[tuple[str, bytes, bytes | None]]) -> SummaryBlock:
+_SUMMARY = select(SUMMARIES.c.content_sha256, SUMMARIES.c.probabilities, SUMMARIES.c.features)
+
+
+def _block(last: int, rows: Sequence[Row]) -> SummaryBlock:
     findings = len(finding_keys())
-    rows = [row for row in rows if len(row[1]) == findings * PROBABILITY_TYPE.itemsize]
-    width = max((len(features) for _, _, features in rows if features is not None), default=0)
-    featured = np.array([features is not None and len(features) == width for _, _, features in rows], bool)
+    rows = [row for row in rows if len(row.probabilities) == findings * PROBABILITY_TYPE.itemsize]
+    width = max((len(row.features) for row in rows if row.features is not None), default=0)
+    has = [row.features is not None and len(row.features) == width for row in rows]
     nothing = bytes(width)
-    kept = b"".join(features if features is not None and len(features) == width else nothing for _, _, features in rows)
+    features = b"".join(row.features if featured else nothing for row, featured in zip(rows, has, strict=True))
     return SummaryBlock(
         last,
-        [content for content, _, _ in rows],
-        np.frombuffer(b"".join(probabilities for _, probabilities, _ in rows), PROBABILITY_TYPE).reshape(len(rows), findings),
-        np.frombuffer(kept, FEATURE_TYPE).reshape(len(rows), width // FEATURE_TYPE.itemsize),
-        featured,
+        [row.content_sha256 for row in rows],
+        np.frombuffer(b"".join(row.probabilities for row in rows), PROBABILITY_TYPE).reshape(len(rows), findings),
+        np.frombuffer(features, FEATURE_TYPE).reshape(len(rows), width // FEATURE_TYPE.itemsize),
+        np.array(has, bool),
     )

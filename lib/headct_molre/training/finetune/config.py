@@ -37,7 +37,7 @@ class FineTuneConfig(Contract):
     gradient_clip: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     focal_gamma: NotNegative = 2.0
     positive_weight_limit: Annotated[FiniteFloat, Field(ge=1)] = 10.0
-    strengths: Annotated[tuple[NotNegative, ...], Field(min_length=1, max_length=12)] = (1.0, 4.0, 16.0, 64.0, 256.0)
+    strengths: Annotated[tuple[NotNegative, ...], Field(min_length=1, max_length=12)] = (0.25, 1.0, 4.0, 16.0, 64.0)
     folds: Annotated[int, Field(ge=2, le=10)] = 3
     choice_epochs: Count = 10
     replay_studies: Annotated[int, Field(ge=0)] = 1500

@@ -68,6 +68,8 @@ def gather(task: FineTuneTask, base: StudyFeatures, version: Path, split: Split,
         raise InvalidRequest("other_findings", message, field="model", status=409)
     wanted = [*split.trained, *split.held_out]
     found = base.of(wanted, lambda done: tell(done / len(wanted)))
+    if task.config.mode == "full":
+        found = {one.study: found[one.study] for one in wanted if one.study in found and base.images(one) is not None}
     trained, held_out = ([one for one in part if one.study in found] for part in (split.trained, split.held_out))
     check_trainable(trained, task.config)
     source = read_source_set(version, base.card)

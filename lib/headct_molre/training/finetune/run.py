@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from ..gate import GateReport, HeldOut, judge
 from ..gate.report import write_gate_report
 from .card import tuned_card
 from .champion import champion_scores
+from .config import FineTuneConfig
 from .corrections import label_array, read_corrections
 from .frozen import Evidence, tuned_frozen
-from .full import tune_fully
 from .inputs import Inputs, gather, patients_of
 from .job_files import CHECKPOINT, CHOICE, ERROR, INPUTS, RESULT
 from .lineage import base_folder
@@ -64,8 +64,7 @@ def run_task(task: FineTuneTask, folder: Path) -> FineTuneResult:
             raise InvalidRequest("nothing_new", message, status=409)
         _take_up(folder, inputs.sha256)
         progress.stage("training")
-        tune = tune_quickly if task.config.mode == "quick" else tune_fully
-        tuned = tune(inputs, released, task.config, folder, progress)
+        tuned = _mode(task.config.mode)(inputs, released, task.config, folder, progress)
         progress.stage("gate")
         card = _card(task, inputs, tuned, version)
         report = _judged(task, inputs, tuned, card, served, places, progress)
@@ -87,6 +86,14 @@ def run_task(task: FineTuneTask, folder: Path) -> FineTuneResult:
     for name in (CHECKPOINT, CHOICE, INPUTS):
         (folder / name).unlink(missing_ok=True)
     return result
+
+
+def _mode(name: str) -> Callable[[Inputs, Path, FineTuneConfig, Path, Progress], Tuned]:
+    if name == "quick":
+        return tune_quickly
+    from .full import tune_fully  # brings the augmentation of images along, whose import takes longer than a quick fine-tune
+
+    return tune_fully
 
 
 @contextmanager

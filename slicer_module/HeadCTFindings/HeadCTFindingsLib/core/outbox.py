@@ -24,10 +24,14 @@ _TOKEN = ("unauthenticated", "forbidden")  # with another token it goes through
 
 @dataclass(frozen=True)
 class Letter:
-    """One submission on its way to one server; `due` is when to try again (seconds since 1970), `refused` why it never will."""
+    """One submission on its way to one server, which gets them in the order of `number`: a reader's last one on a study counts.
+
+    `due` is when to try again (seconds since 1970), `refused` why it never will.
+    """
 
     server: str
     document: dict[str, Any]
+    number: int
     attempts: int = 0
     due: float = 0.0
     problem: str = ""
@@ -77,16 +81,18 @@ class Outbox:
                 self.damaged.append(path.name)
 
     def put(self, server: str, document: Mapping[str, Any]) -> Letter:
-        """Takes a submission; it is on the disk when this returns. Raises OSError."""
-        letter = Letter(server, dict(document))
-        self._keep(letter)
+        """Takes a submission; it is on the disk when this returns, and due with all before it. Raises OSError."""
+        with self._lock:
+            letter = Letter(server, dict(document), 1 + max((each.number for each in self._letters.values()), default=0))
+            self._keep(letter)
+        self.make_due(server)
         return letter
 
     def waiting(self, server: str | None = None) -> tuple[Letter, ...]:
-        """What is still to be sent, to one server or to all, in the order of trying."""
+        """What is still to be sent, to one server or to all, in the order in which they go."""
         with self._lock:
             letters = [each for each in self._letters.values() if not each.refused and server in (None, each.server)]
-        return tuple(sorted(letters, key=lambda letter: letter.due))
+        return tuple(sorted(letters, key=lambda letter: letter.number))
 
     def refused(self) -> tuple[Letter, ...]:
         """What a server refused for good, with its reason."""
@@ -111,17 +117,18 @@ class Outbox:
         return ", ".join(parts)
 
     def seconds_to_next(self, server: str) -> float | None:
-        """How long until something is due for a server, 0 where it is now; None where nothing waits."""
+        """How long until the first one is due for a server, 0 where it is now; None where nothing waits."""
         waiting = self.waiting(server)
         return max(0.0, waiting[0].due - self._clock()) if waiting else None
 
     def make_due(self, server: str) -> None:
         """Everything may be tried at once: the person pressed "send now", the server is back, or the token is another."""
         for letter in self.waiting(server):
-            self._keep(replace(letter, due=0.0))
+            if letter.due:
+                self._keep(replace(letter, due=0.0))
 
     def retry(self, submission_id: str) -> None:
-        """Puts a refused submission back among those to be sent. Raises KeyError."""
+        """Puts a refused submission back in its old place among those to be sent. Raises KeyError."""
         with self._lock:
             letter = self._letters[submission_id]
         self._keep(replace(letter, refused="", attempts=0, due=0.0))
@@ -138,7 +145,8 @@ class Outbox:
     ) -> Sent:
         """Inside a worker's work: sends what is due. `submit` is `Client.submit`; `check` raises Cancelled.
 
-        The first failure that concerns the server and not the submission ends the round: all others would meet it too.
+        The first failure that concerns the server and not the submission ends the round: all others would meet it too, and none may
+        overtake it. So does one that is not due yet.
         """
         stored: dict[str, Mapping[str, Any]] = {}
         waiting: list[Letter] = []
@@ -146,7 +154,7 @@ class Outbox:
         now = self._clock()
         for letter in self.waiting(server):
             if letter.due > now:
-                continue
+                break
             check()
             try:
                 receipt = submit(letter.document)

@@ -117,6 +117,8 @@ class Worker:
         self._condition = threading.Condition()
         self._lanes: dict[str, deque[tuple[Ticket, Work, Retry | None]]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._running: dict[str, Ticket] = {}
+        self._left: list[threading.Thread] = []  # threads that still hang in work that was cancelled
         self._pending: list[Ticket] = []
         self._answers: deque[tuple[Ticket, str, Any]] = deque()
         self._stopped = False
@@ -142,9 +144,7 @@ class Worker:
                 raise RuntimeError("the worker was stopped")
             self._pending.append(ticket)
             self._lanes.setdefault(lane, deque()).append((ticket, work, retry))
-            if lane not in self._threads:
-                self._threads[lane] = threading.Thread(target=self._run, args=(lane,), name=f"HeadCT {lane}", daemon=True)
-                self._threads[lane].start()
+            self._start(lane)
             self._condition.notify_all()
         return ticket
 
@@ -203,16 +203,26 @@ class Worker:
             self._condition.notify_all()
         self.cancel()
         deadline = time.monotonic() + timeout
-        for thread in self._threads.values():
+        threads = [*self._threads.values(), *self._left]
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads.values())
+        return not any(thread.is_alive() for thread in threads)
 
     def forget(self, ticket: Ticket) -> None:
-        """Drops what a cancelled ticket has waiting."""
+        """Drops what a cancelled ticket has waiting; its lane goes on in another thread where the work cannot be ended at once.
+
+        A look-up of a name, for one, has no time limit: whoever corrects a misspelt address should not wait for it.
+        """
         with self._condition:
             if ticket in self._pending:
                 self._pending.remove(ticket)
             self._answers = deque(answer for answer in self._answers if answer[0] is not ticket)
+            if self._running.get(ticket.lane) is ticket:
+                del self._running[ticket.lane]
+                self._left = [thread for thread in self._left if thread.is_alive()]
+                self._left.append(self._threads.pop(ticket.lane))
+                if self._lanes[ticket.lane] and not self._stopped:
+                    self._start(ticket.lane)
 
     def hand_over(self, ticket: Ticket, kind: str, value: Any) -> None:
         """From a thread: queues an answer; progress takes the place of progress that nobody has seen yet."""
@@ -223,17 +233,27 @@ class Worker:
                 self._answers = deque(each for each in self._answers if not (each[0] is ticket and each[1] == "progress"))
             self._answers.append((ticket, kind, value))
 
+    def _start(self, lane: str) -> None:
+        if lane not in self._threads:
+            self._threads[lane] = threading.Thread(target=self._run, args=(lane,), name=f"HeadCT {lane}", daemon=True)
+            self._threads[lane].start()
+
     def _run(self, lane: str) -> None:
-        queue = self._lanes[lane]
+        queue, me = self._lanes[lane], threading.current_thread()
         while True:
             with self._condition:
-                while not queue and not self._stopped:
+                while not queue and not self._stopped and self._threads.get(lane) is me:
                     self._condition.wait()
-                if self._stopped:
+                if self._stopped or self._threads.get(lane) is not me:
                     return
                 ticket, work, retry = queue.popleft()
-            if not ticket.cancelled:
-                self._work(ticket, work, retry)
+                if ticket.cancelled:
+                    continue
+                self._running[lane] = ticket
+            self._work(ticket, work, retry)
+            with self._condition:
+                if self._running.get(lane) is ticket:
+                    del self._running[lane]
             del ticket, work  # with the volume that the work may hold, while this thread waits
 
     def _work(self, ticket: Ticket, work: Work, retry: Retry | None) -> None:
