@@ -106,8 +106,6 @@ def test_with_nothing_left_there_is_nothing_to_mark(calls):
     plan = calls.rest()
     assert "nothing left" in plan.sentence
     assert calls.mark_rest_absent(plan) == 0
-    assert calls.clear_all() == 75
-    assert calls.clear_all() == 0
 
 
 def test_one_finding_and_several_above_are_counted_in_words(catalogue):

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from headct_molre.data.phantom import write_cohort
 from headct_molre.server.request_id import request_id_from
 from HeadCTFindingsLib.core.calls import PRESENT, UNCERTAIN, Calls
 from HeadCTFindingsLib.core.catalogue import Catalogue
@@ -79,7 +80,13 @@ def test_the_frame_of_a_real_scan_leads_from_planes_to_slices_and_back(shown):
         assert shown.frame.index_of_view(shown.frame.slice_to_ras(index)) == index
 
 
-def test_models_studies_and_next_study(anna):
+@pytest.fixture
+def unread(anna, studies):
+    """A study of the server that nobody has read yet, for one test."""
+    return anna.upload_study(f"unread-{uuid.uuid4().hex}", studies / "phantom-0002.nii.gz")
+
+
+def test_models_studies_and_next_study(anna, unread):
     assert anna.models()[0]["name"] == "demo"
     assert "random" in anna.info()["strategies"]
     page = anna.studies(limit=1)
@@ -93,7 +100,7 @@ def test_models_studies_and_next_study(anna):
     assert anna.study(STUDY)["present"]
 
 
-def test_a_reader_without_a_study_left_is_told_so(address, token_of):
+def test_a_reader_without_a_study_left_is_told_so(address, token_of, unread):
     carla = Client(address, token_of("carla"))
     while (offered := carla.next_study("first", "carla")) is not None:
         carla.skip(offered["id"], "a test", "carla")
@@ -121,8 +128,9 @@ def test_request_ids_have_the_form_that_the_server_takes():
     assert request_id_from(identity) == identity
 
 
-def test_an_inference_that_is_cancelled_leaves_the_servers_queue(anna, studies, tmp_path):
-    anna.upload_study("to-be-cancelled", studies / "phantom-0002.nii.gz")
+def test_an_inference_that_is_cancelled_leaves_the_servers_queue(anna, tmp_path):
+    (fresh,) = write_cohort(tmp_path, 1, seed=22, matrix=128)  # a prediction that is stored already would not wait in the queue
+    anna.upload_study("to-be-cancelled", fresh)
     worker, got = Worker(), []
     ticket = worker.submit(lambda ticket: anna.infer("demo", "to-be-cancelled", ticket=ticket), got.append, got.append, lane=INFER)
     deadline = time.monotonic() + WAIT_S
@@ -139,8 +147,9 @@ def test_an_inference_that_is_cancelled_leaves_the_servers_queue(anna, studies, 
     assert got == []
 
 
-def test_an_inference_can_be_taken_back_by_its_id(anna, studies):
-    anna.upload_study("to-be-taken-back", studies / "phantom-0002.nii.gz")
+def test_an_inference_can_be_taken_back_by_its_id(anna, tmp_path):
+    (fresh,) = write_cohort(tmp_path, 1, seed=23, matrix=128)
+    anna.upload_study("to-be-taken-back", fresh)
     identity, outcome = new_request_id(), []
 
     def ask():
@@ -239,14 +248,15 @@ def calls_of(anna, **states):
     return calls
 
 
-def test_a_submission_is_stored_once_however_often_it_is_sent(anna, shown):
-    document = submission(calls_of(anna, midline_shift=PRESENT, sinusitis=UNCERTAIN), STUDY, "anna", shown, 12.34)
+def test_a_submission_is_stored_once_however_often_it_is_sent(anna, unread):
+    shown = PredictionView.from_json(anna.infer("demo", unread))
+    document = submission(calls_of(anna, midline_shift=PRESENT, sinusitis=UNCERTAIN), unread, "anna", shown, 12.34)
     receipts = [anna.submit(document) for _ in range(3)]
     assert receipts[0] == receipts[1] == receipts[2]
-    records = anna.submissions(STUDY)
+    records = anna.submissions(unread)
     assert len(records) == 1
     assert records[0]["shown_probabilities"]["midline_shift"] == pytest.approx(shown.probability[shown.index("midline_shift")])
-    assert anna.label(STUDY)["midline_shift"] == PRESENT
+    assert anna.label(unread) == {"midline_shift": PRESENT, "sinusitis": UNCERTAIN}
     with pytest.raises(ServerError) as refused:
         anna.submit({**document, "comment": "another"})
     assert refused.value.code == "submission_conflict"
@@ -261,15 +271,14 @@ def test_what_the_server_refuses_for_good_is_kept_aside(anna, address, tmp_path)
     assert all(letter.refused for letter in outbox.refused())
 
 
-def test_a_second_reader_is_not_biased_before_the_own_reading(anna, address, token_of, catalogue):
+def test_a_second_reader_is_not_biased_before_the_own_reading(anna, address, token_of, catalogue, unread):
     bob = Client(address, token_of("bob"))
-    study = "phantom-0002"
-    anna.submit(submission(calls_of(anna, midline_shift=PRESENT), study, "anna"))
-    (theirs,) = readings(bob.submissions(study), "bob")
+    anna.submit(submission(calls_of(anna, midline_shift=PRESENT), unread, "anna"))
+    (theirs,) = readings(bob.submissions(unread), "bob")
     assert (theirs.hidden, theirs.findings) == (True, {})
     assert "after you have submitted" in theirs.text(catalogue)
-    bob.submit(submission(calls_of(anna, midline_shift=UNCERTAIN, sinusitis="absent"), study, "bob"))
-    found = readings(bob.submissions(study), "bob")
+    bob.submit(submission(calls_of(anna, midline_shift=UNCERTAIN, sinusitis="absent"), unread, "bob"))
+    found = readings(bob.submissions(unread), "bob")
     assert list(by_reader(found)) == ["bob", "anna"]
     assert latest_of(found, "bob").findings == {"midline_shift": UNCERTAIN, "sinusitis": "absent"}
     assert "Midline shift (uncertain); 1 reviewed absent" in found[0].text(catalogue)

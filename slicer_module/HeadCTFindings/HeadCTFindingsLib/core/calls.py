@@ -92,13 +92,6 @@ class Calls:
         """Takes a call back; whether there was one."""
         return self.set(key, NOT_ASSESSED)
 
-    def clear_all(self) -> int:
-        """Takes all calls back in one step that can be undone; how many."""
-        changes = tuple(Change(key, state, NOT_ASSESSED) for key, state in self._states.items())
-        if changes:
-            self._do("clear all", changes)
-        return len(changes)
-
     def rest(self, catalogue: Catalogue | None = None, above: Iterable[str] = ()) -> RestPlan:
         """What `mark_rest_absent` would change; `above` are the keys over the model's threshold.
 

@@ -45,10 +45,6 @@ class Frame:
         position = float(self.position(ras))
         return int(np.floor(position + 0.5)) if -0.5 <= position < self.slices - 0.5 else None
 
-    def nearest_index(self, ras: np.ndarray) -> int:
-        """The slice nearest to a point (3,) in RAS mm, the last one beyond the ends."""
-        return int(np.clip(np.floor(float(self.position(ras)) + 0.5), 0, self.slices - 1))
-
     def centre(self, index: int) -> np.ndarray:
         """RAS position (3,) in mm of the centre of a slice. Raises IndexError beyond the slices."""
         if not 0 <= index < self.slices:
