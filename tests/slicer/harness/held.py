@@ -47,7 +47,7 @@ def _watched(method: Callable[..., Any], where: str) -> Callable[..., Any]:
         before = sys.getrefcount(given)
         result = method(self, *args)
         if isinstance(given, QtCore.QObject) and given is not self:
-            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of the one before
+            for earlier in _handed_over:  # PySide6 holds one object for each setter, so it lets go of that of another column
                 if (earlier.owner, earlier.where) == (id(self), where):
                     earlier.added = 0
             _handed_over.append(_Given(weakref.ref(given), id(self), where, sys.getrefcount(given) - before))
