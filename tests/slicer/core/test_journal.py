@@ -125,11 +125,10 @@ for key in keys:
 time.sleep(60)
 """
     package = Path(files.__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", program, str(package), str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    said = [process.stdout.readline().strip() for _ in range(50)]
-    os.kill(process.pid, signal.SIGKILL)
-    said += process.stdout.read().split()
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", program, str(package), str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        said = [process.stdout.readline().strip() for _ in range(50)]
+        os.kill(process.pid, signal.SIGKILL)
+        said += process.stdout.read().split()
     (draft,) = Journal(tmp_path).drafts()
     assert set(said) <= set(draft.findings)
 
