@@ -59,6 +59,7 @@ def test_a_study_is_read_corrected_undone_and_submitted_while_the_server_dies(re
     reader.type(reader.panels.submit.comment, "old films compared")
     reader.press(reader.panels.submit.submit_button)
     reader.wait(lambda: any(letter.attempts for letter in reader.app.correcting.outbox.waiting()), "the first attempt")
+    reader.wait(lambda: reader.app.connection.state.lost, "the loss of the server")
     reader.picture("server_gone")
     assert reader.app.correcting.state.waiting == 1
     server.start()

@@ -8,7 +8,7 @@ from functools import partial
 import qt
 
 from ..core.prediction import NOT_ASSESSED
-from ..core.rows import Group, Row, percent
+from ..core.rows import WAITING, Group, Row, percent
 from .cell_cache import CellCache
 from .roles import GROUP_ROLE, KEY_ROLE
 from .theme import theme_now
@@ -102,6 +102,8 @@ def statements(row: Row, before: float | None = None) -> tuple[str, ...]:
 
 def summary(group: Group) -> tuple[str, ...]:
     """What stands beside a heading, the longest first; families are counted, not rows."""
+    if all(row.statement == WAITING for row in group.rows):
+        return (WAITING, "")
     silent = sum(row.statement == NOT_ASSESSED for row in group.rows)
     above = f"{group.alarms} above threshold" if group.alarms else "none above threshold"
     told = (f"{above}, {silent} of {len(group.rows)} not assessed",) if silent else ()
