@@ -43,6 +43,7 @@ class Workbench:
         self.overlay, self.heatmap = Overlay(), HeatmapLayer()
         self.link = SliceLink(self._slice_moved)
         self._node: Any | None = None
+        self._before: PredictionView | None = None
         for section in (ui.studySection, ui.findingsSection, ui.submitSection):
             self.panels.presets.listen(section)
         self._connect()
@@ -143,6 +144,7 @@ class Workbench:
 
     def _opened(self, study: str) -> None:
         """Another study: what was shown of the one before goes at once, so that nothing of it is taken for the new one's."""
+        self._before = None
         self.overlay.remove()
         self.heatmap.remove()
         self.panels.options.heatmap_button.setChecked(False)
@@ -178,17 +180,18 @@ class Workbench:
     def _predicted(self, view: PredictionView) -> None:
         for each in (self.map, self.panels.map):
             each.show_prediction(view)
-        self.panels.findings.show_study(self.controller.correcting.calls, view)
+        self.panels.findings.show_study(self.controller.correcting.calls, view, self._before)
         if self.preferences["router_map"]:
             self.layout.show()
         self.link.show(view.frame)
         self._place_view()
 
-    def _compared(self, before: PredictionView, after: PredictionView) -> None:
-        self.panels.findings.show_study(self.controller.correcting.calls, after, before)
+    def _compared(self, before: PredictionView, _after: PredictionView) -> None:
+        """Another version is served: its prediction, which is shown next, is marked against this one."""
+        self._before = before
 
     def _calls_replaced(self) -> None:
-        self.panels.findings.show_study(self.controller.correcting.calls, self.view)
+        self.panels.findings.show_study(self.controller.correcting.calls, self.view, self._before)
 
     def _calls_changed(self, *_arguments: Any) -> None:
         self.panels.findings.refresh()

@@ -102,7 +102,11 @@ def test_retraining_is_judged_promoted_and_shown(reader: Radiologist, server: St
     assert "newly above" in learning.state.changes
     reader.look_at(panel.rollback_button)
     reader.picture("promoted")
-    reader.look_at(reader.panels.findings)
+    shown = reader.panels.findings
+    assert shown.table.before["subdural_hematoma"] == before.probability[before.index("subdural_hematoma")]
+    shown.toolbar.choice.setCurrentIndex(shown.toolbar.choice.findData("changed"))
+    assert 0 < len(shown.table.findings.rows) < 75
+    reader.look_at(shown)
     reader.picture("changed_table")
     reader.press(panel.rollback_button)
     reader.wait(lambda: reader.state.prediction.version == before.version, "the former version")
