@@ -185,6 +185,7 @@ def test_calls_outlive_a_crash(sit_down: Callable[[], Radiologist]) -> None:
 
 def test_the_failed_step_is_named_with_its_remedy(reader: Radiologist, server: StoryServer) -> None:
     panel = reader.panels.connection
+    reader.open("head-ct-02")
     reader.bench.ui.connectionSection.collapsed = False
     panel.address.setText("http://0.0.0.0:9")
     reader.press(panel.test_button)
@@ -192,6 +193,7 @@ def test_the_failed_step_is_named_with_its_remedy(reader: Radiologist, server: S
     assert reader.app.connection.state.step == "refused"
     assert panel.address.text == "http://127.0.0.1:9"
     assert not reader.panels.study.next_button.enabled
+    assert reader.state.study == "", "the study of another server is closed"
     reader.picture("no_connection")
     panel.address.setText(server.address)
     reader.press(panel.test_button)

@@ -61,6 +61,7 @@ class Correcting:
         self._worker, self._connection, self._reading = worker, connection, reading
         self._study_journal: StudyJournal | None = None
         self._view: PredictionView | None = None
+        self._server = ""  # of the open study; it may not answer when the calls are submitted
         self._history: Ticket | None = None
         self._flush: Ticket | None = None
         reading.opened.connect(self._opened)
@@ -78,12 +79,12 @@ class Correcting:
 
     def submit(self) -> None:
         """Puts the calls on the way; they are on this computer's disk, under an id of their own, before anything is sent."""
-        client, calls, study = self._connection.client, self.calls, self.state.study
-        if client is None or calls is None or not study:
+        calls, study = self.calls, self.state.study
+        if calls is None or not study:
             return
         try:
             document = submission(calls, study, self._connection.reader, self._view, self.stopwatch.seconds)
-            self.outbox.put(client.address.base, document)
+            self.outbox.put(self._server, document)
         except (ValueError, OSError) as error:
             self._set(said=sentence(error))
             return
@@ -131,8 +132,8 @@ class Correcting:
             self._changed(keep=False)
             self.replaced.emit()
             return
-        reader = self._connection.reader
-        self._study_journal = self.journal.open(client.address.base, study, reader)
+        self._server, reader = client.address.base, self._connection.reader
+        self._study_journal = self.journal.open(self._server, study, reader)
         restored = self._study_journal.restore(catalogue.keys)
         self._set(study=study, history=(), hidden=0, said="Your calls of before were restored." if restored is not None else "")
         self._take(restored if restored is not None else Calls(catalogue.keys))
