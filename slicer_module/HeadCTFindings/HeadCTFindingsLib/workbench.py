@@ -34,8 +34,9 @@ class Workbench:
     def __init__(self, ui: Any, logic: Any) -> None:
         """`ui` holds the widgets of the .ui file by name, `logic` gives the parameter node."""
         self.ui, self._logic = ui, logic
-        self.preferences = Preferences(qt.QSettings().value, qt.QSettings().setValue)
-        self.controller = Controller(self.preferences, Path(qt.QSettings().fileName()).parent / "HeadCTFindings")
+        self._settings = qt.QSettings()  # kept: in PythonQt a bound method does not keep its object
+        self.preferences = Preferences(self._settings.value, self._settings.setValue)
+        self.controller = Controller(self.preferences, Path(self._settings.fileName()).parent / "HeadCTFindings")
         self.pump = Pump(self.controller)
         self.panels = Panels(ui, self.controller, self.read_volume)
         self.map = RouterMap(True)

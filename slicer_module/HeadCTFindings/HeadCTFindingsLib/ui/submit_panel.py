@@ -45,7 +45,7 @@ class SubmitPanel:
     def show(self, state: CorrectingState) -> None:
         """What is not submitted, what waits for the server, and who submitted before."""
         self.comment.setEnabled(state.open)
-        if not self.comment.hasFocus() and self.comment.text != state.comment:
+        if not self.comment.focus and self.comment.text != state.comment:
             self.comment.setText(state.comment)
         self.submit_button.setEnabled(state.submittable)
         self._state.setText(_calls(state))
