@@ -40,8 +40,8 @@ def test_the_app_holds_no_science(path):
     assert set(imported(path)) <= allowed
 
 
-@pytest.mark.parametrize("path", files("slicer_module", "**/core/**/*.py"))
-def test_the_core_of_the_slicer_module_needs_only_what_slicer_brings(path):
+@pytest.mark.parametrize("path", [*files("slicer_module", "**/core/**/*.py"), *files("slicer_module", "**/app/**/*.py")])
+def test_the_core_of_the_slicer_module_and_what_is_behind_its_panels_need_only_what_slicer_brings(path):
     assert set(imported(path)) <= set(sys.stdlib_module_names) | {"numpy", "HeadCTFindingsLib"}
 
 

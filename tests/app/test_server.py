@@ -21,10 +21,12 @@ import hostile_dicom
 from headct_molre.data.phantom import write_cohort
 from headct_molre.data.store import sqlite_url
 from headct_molre.findings import finding_keys
+from headct_molre.imaging.read import read_study
 from headct_molre.models.backbones import backbone_names
 from headct_molre.predict import Predictor
 from headct_molre.schema import Prediction
 from imaging_files import metaimage
+from lib.incoming import volume_file
 from server_process import Server
 from shared_data import shared_ct
 
@@ -213,6 +215,23 @@ def test_uploads_are_no_studies_and_leave_nothing_behind(http, server, folder):
         (server.studies / "upload.nii.gz").unlink()
 
 
+def test_the_images_of_a_study_come_as_one_volume_file_whatever_its_format(http, folder, tmp_path):
+    answer = http.get(f"/headct/studies/{KNOWN}/volume")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    (tmp_path / "study.nrrd").write_bytes(answer.content)
+    sent, there = read_study(tmp_path / "study.nrrd"), read_study(folder / "studies" / f"{KNOWN}.nii.gz")
+    np.testing.assert_array_equal(sent.hu, there.hu)
+    np.testing.assert_allclose(sent.affine, there.affine, atol=1e-6)
+
+
+def test_a_tilted_dicom_series_comes_as_one_volume_with_its_shear(tmp_path):
+    scan = shared_ct("ge_human_tilt")
+    (tmp_path / "study.nrrd").write_bytes(volume_file(scan))
+    sent, there = read_study(tmp_path / "study.nrrd"), read_study(scan)
+    np.testing.assert_array_equal(sent.hu, there.hu)
+    np.testing.assert_allclose(sent.affine, there.affine, atol=1e-6)
+
+
 def test_a_session_is_described_and_sends_its_volume_unless_it_is_a_folder(http, folder, tmp_path):
     volume = (folder / "elsewhere" / "phantom-0001.nii.gz").read_bytes()
     session = http.put("/session/", files={"files": ("x.nii.gz", volume)}).json()
@@ -349,6 +368,8 @@ REFUSALS = [
     ("GET", "/datastore/image?image=../log.txt", {}, 422, "invalid_study"),
     ("GET", "/datastore/dataset", {}, 405, "not_supported"),
     ("GET", "/headct/studies/unknown/submissions", {}, 404, "unknown_study"),
+    ("GET", "/headct/studies/unknown/volume", {}, 404, "unknown_study"),
+    ("GET", f"/headct/studies/{KNOWN}/volume?series_uid=1.2", {}, 422, "series_uid_not_applicable"),
     ("PUT", "/session/?uncompress=true", {"files": {"files": ("x.nii.gz", b"")}}, 422, "unsupported_archive"),
     ("PUT", "/datastore/image?image=x", {"files": {"file": ("x.mhd", b"")}}, 422, "unsupported_format"),
     ("GET", "/session/%2e%2e", {}, 404, "unknown_session"),

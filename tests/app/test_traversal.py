@@ -71,6 +71,7 @@ def in_the_path(path):
         ("DELETE", f"/session/{name}", {}),
         ("GET", f"/headct/studies/{name}/submissions", {}),
         ("GET", f"/headct/studies/{name}/label", {}),
+        ("GET", f"/headct/studies/{name}/volume", {}),
         ("GET", f"/headct/studies/{name}/history", {}),
         ("PUT", f"/headct/studies/{name}/lease", {"params": {"reader": "anna"}}),
         ("POST", f"/headct/studies/{name}/skip", {"json": WHY}),

@@ -1,4 +1,4 @@
-"""Uploads on their way into the studies folder or a session: read once before they count, gone without a trace when they do not."""
+"""Volumes on their way in and out: uploads are read once before they count, and gone without a trace when they do not."""
 
 import errno
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from headct_molre.errors import InvalidRequest
+from headct_molre.imaging.nrrd_output import nrrd_bytes
 from headct_molre.imaging.read import read_study
 
 # A volume may take 440 MB while it is read: one at a time, however many arrive.
@@ -18,6 +19,13 @@ def check_volume(path: Path) -> None:
     """Reads an upload as a prediction would, without the gate. Raises the reader's StudyRefused."""
     with _READING:
         read_study(path)
+
+
+def volume_file(path: Path, series_uid: str | None = None) -> bytes:
+    """A study of any format as one NRRD file. Raises what `read_study` raises."""
+    with _READING:
+        volume = read_study(path, series_uid)
+    return nrrd_bytes(volume)
 
 
 def write_upload(source: BinaryIO, path: Path) -> None:

@@ -35,6 +35,7 @@ POLICY: dict[Role, tuple[str, ...]] = {
         "DELETE /session/*",
         "GET /headct/studies",
         "GET /headct/studies/*",
+        "GET /headct/studies/*/volume",
         "GET /headct/studies/*/submissions",
         "GET /headct/studies/*/label",
         "GET /headct/studies/*/history",

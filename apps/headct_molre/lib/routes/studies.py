@@ -1,14 +1,16 @@
 """The studies, notes on them, the taxonomy, and whether the server is well."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form, Query, Response
 
 from headct_molre import __version__
 from headct_molre.data.store import StudySummary
 from headct_molre.data.store.study_list import StudyFilter
 from headct_molre.findings import findings
 from headct_molre.schema import Contract
+from lib.incoming import volume_file
 from lib.instance import headct_app, json_object
 
 router = APIRouter()
@@ -64,6 +66,13 @@ def scan(accept_missing: bool = False) -> dict[str, Any]:
 def study(study: str) -> StudySummary:
     """How far its readings are, also where its images went away."""
     return headct_app().datastore().summary(study)
+
+
+@router.get("/headct/studies/{study}/volume", tags=["Head CT"], summary="The images of a study as one NRRD file", response_class=Response)
+def volume(study: str, series_uid: str = "") -> Response:
+    """HU with the true geometry, whatever the study's format, DICOM folders included: what a prediction of it would read."""
+    path = Path(headct_app().datastore().get_image_uri(study))
+    return Response(volume_file(path, series_uid or None), media_type="application/octet-stream")
 
 
 @router.put("/datastore/image/info", tags=["Datastore"], summary="Add notes to a study")

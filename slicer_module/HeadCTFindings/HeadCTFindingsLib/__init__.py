@@ -1,0 +1,1 @@
+"""Head CT Findings: what the module of 3D Slicer is made of."""

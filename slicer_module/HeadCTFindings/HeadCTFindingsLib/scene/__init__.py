@@ -1,0 +1,1 @@
+"""MRML and VTK: the slice view, what lies over it, the layout, and volumes on their way."""

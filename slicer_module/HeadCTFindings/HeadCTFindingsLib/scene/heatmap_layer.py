@@ -1,0 +1,49 @@
+"""Where the model looked for a finding, as a translucent layer: the file of `headct-molre predict --heatmap`. Off unless asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+NAME = "Where the model looked"
+OPACITY = 0.4
+_LEAST = 0.05  # of the map's maximum; all below is clear, so that the scan is seen
+
+
+class HeatmapLayer:
+    """`show(path)` loads a map over the scan in the slice views; `remove()` takes it away, file and all."""
+
+    def __init__(self) -> None:
+        self._node: Any | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a layer."""
+        return self._node is not None
+
+    def show(self, path: str) -> None:
+        """Raises RuntimeError where the file cannot be loaded."""
+        self.remove()
+        node = slicer.util.loadVolume(path, {"name": NAME, "show": False})
+        display = node.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(1.0, 0.5)
+        display.SetThreshold(_LEAST, 1.0)
+        display.SetApplyThreshold(True)
+        colours = slicer.mrmlScene.GetFirstNodeByName("Inferno") or slicer.mrmlScene.GetFirstNodeByName("Warm1")
+        if colours is not None:
+            display.SetAndObserveColorNodeID(colours.GetID())
+        slicer.util.setSliceViewerLayers(foreground=node, foregroundOpacity=OPACITY)
+        self._node = node
+
+    def remove(self) -> None:
+        """Takes the layer out of the views and the scene."""
+        if self._node is not None:
+            slicer.util.setSliceViewerLayers(foreground=None)
+            slicer.mrmlScene.RemoveNode(self._node)
+            self._node = None
+
+    def forget(self) -> None:
+        """The scene has taken it away."""
+        self._node = None

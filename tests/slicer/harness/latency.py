@@ -1,0 +1,48 @@
+"""How long the event loop keeps a 10 ms timer waiting: what a person feels as freezing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .qt_module import install as install_qt
+
+qt = install_qt()
+PERIOD_MS = 10
+
+
+class LatencyProbe:
+    """Records by how many milliseconds each tick of a 10 ms timer came late; a context manager around the story."""
+
+    def __init__(self) -> None:
+        self._timer = qt.QTimer()
+        self._timer.setTimerType(qt.Qt.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._last = 0.0
+        self.late_ms: list[float] = []
+
+    def _tick(self, *_: Any) -> None:
+        now = time.perf_counter()
+        self.late_ms.append(max(0.0, (now - self._last) * 1000 - PERIOD_MS))
+        self._last = now
+
+    def __enter__(self) -> LatencyProbe:
+        self._last = time.perf_counter()
+        self._timer.start(PERIOD_MS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.stop()
+        if time.perf_counter() - self._last > PERIOD_MS / 1000:
+            self._tick()
+
+    def percentile(self, percent: float) -> float:
+        """Milliseconds late at a percentile, e.g. 99; 100 is the longest. Raises ValueError without a tick."""
+        if not self.late_ms:
+            raise ValueError("no tick was recorded")
+        ordered = sorted(self.late_ms)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+    def report(self) -> str:
+        """One line for a test's message or a benchmark."""
+        return f"{len(self.late_ms)} ticks, 99th percentile {self.percentile(99):.1f} ms, longest {self.percentile(100):.1f} ms late"

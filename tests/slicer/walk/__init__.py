@@ -1,0 +1,1 @@
+"""What walks through the whole story: a server, and a person at the panel."""
