@@ -9,7 +9,7 @@ from headct_molre.models.checkpoint import load_classifier
 from headct_molre.training.finetune import Examples, FineTuneConfig, fit
 from headct_molre.training.finetune.head import FeatureClassifier
 
-CONFIG = FineTuneConfig(epochs=3, batch_studies=8)
+CONFIG = FineTuneConfig(epochs=3, batch_studies=8, head_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
