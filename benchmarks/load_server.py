@@ -69,6 +69,11 @@ class WatchedServer:
         )
         return round(count), seconds
 
+    def processor_s(self) -> float:
+        """Processor seconds of the server until now, without the processes that it started."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return times.user + times.system
+
     def bad_lines(self) -> list[str]:
         """Lines of the log that tell of a failure, or are no line of our log, as a traceback is not. The first line greets."""
         return [line for line in self._log.read_text(encoding="utf-8").splitlines()[1:] if _is_bad(line)]

@@ -29,13 +29,16 @@ WARM_LIMIT_S = 120
 
 
 def server_figures(folder: Path, studies: int, features: int, read_twice: int, requests: int) -> dict[str, object]:
-    """Milliseconds of each strategy over HTTP, as the client sees them, the longest stall of the first, and the server's memory in MB."""
+    """Milliseconds of each strategy over HTTP: `median_ms` and `p95_ms` as the client waits, `cpu_ms` of the server's processor.
+
+    `seconds_until_ranked` after the server answers, and the largest resident memory of the server in MB.
+    """
     os.environ["HEADCT_MOLRE_HOME"] = str(folder / "home")  # the server inherits it
     card = install_version(folder / "home" / "models" / "demo", features)
     make_store(folder / "studies", card, studies, features, read_twice)
     with WatchedServer(folder / "studies", folder / "server.log", None) as server, httpx.Client(base_url=server.url, timeout=60) as http:
         first = _first_ranked(http)
-        figures = {name: _timed(http, name, requests) for name in STRATEGIES}
+        figures = {name: _timed(server, http, name, requests) for name in STRATEGIES}
         memory = max(moment.resident_mb for moment in server.moments)
     return {"requests": requests, "seconds_until_ranked": round(first, 1), "strategies": figures, "server_mb": round(memory)}
 
@@ -124,15 +127,16 @@ def _first_ranked(http: httpx.Client) -> float:
     raise RuntimeError("the server ranks no study")
 
 
-def _timed(http: httpx.Client, strategy: str, requests: int) -> dict[str, float]:
-    took, drawn = [], 0
+def _timed(server: WatchedServer, http: httpx.Client, strategy: str, requests: int) -> dict[str, float]:
+    took, drawn, spent = [], 0, server.processor_s()
     for number in range(requests):
         began = time.perf_counter()
         answer = _next(http, strategy, f"reader-{number % 8}")
         took.append((time.perf_counter() - began) * 1000)
         drawn += answer["random"]
     median, worst = np.percentile(took, [50, 95])
-    return {"median_ms": round(float(median), 1), "p95_ms": round(float(worst), 1), "drawn_at_random": drawn}
+    cpu = (server.processor_s() - spent) / requests * 1000
+    return {"median_ms": round(float(median), 1), "p95_ms": round(float(worst), 1), "cpu_ms": round(cpu, 1), "drawn_at_random": drawn}
 
 
 def _next(http: httpx.Client, strategy: str, reader: str) -> dict[str, bool]:

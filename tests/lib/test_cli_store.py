@@ -77,7 +77,7 @@ def test_what_is_exported_can_be_checked_as_a_cohort_and_imported(studies, tmp_p
     status, out, _ = run(capsys, "export", tmp_path / "labels.csv", "--studies", studies, "--rule", "unanimous")
     assert (status, out.splitlines()[0]) == (0, f"7 studies written to {tmp_path / 'labels.csv'}")
     assert "2 studies whose images are not there were left out" in out
-    assert run(capsys, "cohort", "check", tmp_path / "labels.csv", "--patients-are-studies")[0] == 0
+    assert run(capsys, "cohort", "check", tmp_path / "labels.csv")[0] == 0
     assert run(capsys, "export", tmp_path / "all.jsonl", "--studies", studies)[0] == 0
     assert "12 submissions stored" in run(capsys, "import", tmp_path / "all.jsonl", "--studies", tmp_path / "other")[1]
     assert "0 submissions written" in run(capsys, "export", tmp_path / "new.jsonl", "--studies", studies, "--since", "2100-01-01")[1]

@@ -46,11 +46,12 @@ class Pools:
         thread.start()
         return thread
 
-    def candidates(self, model: str, strategy: str, count: int, hidden: Collection[str], rng: np.random.Generator) -> Candidates:
+    def candidates(self, model: str, strategy: str, count: int, hidden: Collection[str], seed: int | None = None) -> Candidates:
         """Up to `count` studies by a strategy, or by what takes its place at a cold start; the hidden ones left out.
 
-        Raises NotFound `unknown_strategy`, StoreUnavailable.
+        The same store and seed give the same studies. Raises NotFound `unknown_strategy`, StoreUnavailable.
         """
+        rng = np.random.default_rng(seed)
         try:
             card = load_card(model)
         except ModelUnavailable:

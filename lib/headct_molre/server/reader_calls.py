@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
@@ -47,7 +48,7 @@ class ReaderCalls:
         (self._closed.discard if is_open else self._closed.add)(study)
 
     def disagreements(self, hidden: Collection[str]) -> tuple[list[str], Votes]:
-        """Open studies, but for the hidden ones, that at least two readers read and not alike; and the votes on them, by their places."""
+        """Open studies, but for the hidden ones, that readers read and not alike, and the votes on what they differ in, by place."""
         names = [study for study in self._votes if study not in self._closed and study not in hidden]
         columns, states = [self._votes[name][0] for name in names], [self._votes[name][1] for name in names]
         rows = np.repeat(np.arange(len(names)), [len(one) for one in columns])
@@ -56,14 +57,13 @@ class ReaderCalls:
 
 
 def _votes(readings: Collection[Reading]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Columns and states of all votes on a study; None where all readers agree."""
+    """Columns and states of the votes on findings on which readers disagree, the only ones that have an entropy; None where all agree."""
     cast = [
         (_COLUMNS[key], _STATES[state])
         for reading in readings
         for key, state in reading.findings.items()
         if state in _STATES and key in _COLUMNS
     ]
-    if len(set(cast)) == len({column for column, _ in cast}):
-        return None
-    pairs = np.array(cast, np.int64)
-    return pairs[:, 0], pairs[:, 1]
+    answers = Counter(column for column, _ in set(cast))
+    pairs = np.array([vote for vote in cast if answers[vote[0]] > 1], np.int64)
+    return (pairs[:, 0], pairs[:, 1]) if len(pairs) else None

@@ -23,6 +23,7 @@ SET = {
     "cors_origins": ("https://a.example, http://b.example:81", ["https://a.example", "http://b.example:81"]),
     "enabled_routes": ("docs", ["docs"]),
     "readers_per_study": ("2", 2),
+    "random_share": ("0.2", 0.2),
     "lease_s": ("60", 60.0),
     "label_rule": ("majority", "majority"),
     "waiting_inferences": ("0", 0),
@@ -111,6 +112,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path):
         ({"gate": '{"decision": "automatic"}'}, "gate"),
         ({"stop_s": "nan"}, "stop_s"),
         ({"lease_s": "inf"}, "lease_s"),
+        ({"random_share": "0.05"}, "random_share"),
         ({"prot": "1"}, "prot"),
     ],
 )

@@ -59,7 +59,7 @@ def predict(store, card, numbers, sure=0.001):
 
 
 def ranked(pools, strategy="rarity_entropy", hidden=(), count=5):
-    return pools.candidates(MODEL, strategy, count, set(hidden), np.random.default_rng(0))
+    return pools.candidates(MODEL, strategy, count, set(hidden), seed=0)
 
 
 def first(pools, **options):

@@ -2,8 +2,6 @@
 
 import random
 
-import numpy as np
-
 from headct_molre.data.store import Offer, StudyStore
 from headct_molre.selection import BY_CHANCE, STRATEGIES
 from headct_molre.server.pools import Pools
@@ -34,10 +32,9 @@ class RankedStudy(OfferedStudy):
         if self._chance.random() < self.random_share:
             return self._by_chance(reader, another, BY_CHANCE)
         hidden = self.store.readings.out_of_reach(reader)
-        rng = np.random.default_rng(self._chance.getrandbits(64))
         remark = ""
         for count in _COUNTS:
-            found = self.pools.candidates(model, self.name, count, hidden, rng)
+            found = self.pools.candidates(model, self.name, count, hidden)
             remark = found.remark
             reasons = {study: f"{remark}. {why}" if remark else why for study, why in found.reasons.items()}
             noted = {study: f"{self.name}: {why}" for study, why in reasons.items()}

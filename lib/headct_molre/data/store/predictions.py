@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel, SubmissionModel
 from .clock import now
-from .database import Database, inserting
+from .database import SUMMARISING, Database, alone, inserting
 from .summaries import summarise
 from .tables import PREDICTIONS, STUDIES
 
@@ -39,6 +39,8 @@ class Predictions:
             "document": zlib.compress(prediction.to_json().encode()),
         }
         with self._database.writing() as connection:
+            # One after the other: who comes second sees the first, and no summary appears after one with a higher sequence was seen.
+            alone(connection, SUMMARISING)
             first = _first_valid(connection.execute(select(PREDICTIONS.c.document).where(here)).scalars())
             if first is None:
                 connection.execute(delete(PREDICTIONS).where(here))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from ...findings import finding_keys
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel
-from .database import SUMMARISING, Database, alone
+from .database import Database
 from .tables import SUMMARIES
 
 FEATURE_TYPE, PROBABILITY_TYPE = np.dtype("<f2"), np.dtype("<f4")
@@ -69,8 +69,7 @@ class Summaries:
 
 
 def summarise(connection: Connection, content_sha256: str, prediction: Prediction, features: np.ndarray | None, *, anew: bool) -> None:
-    """Writes the summary of a prediction inside the caller's transaction; unless `anew`, only where it adds features or is the first."""
-    alone(connection, SUMMARISING)  # so that none appears after one with a higher sequence was seen
+    """Writes the summary of a prediction in a transaction that is `alone`; unless `anew`, only where it is the first or adds features."""
     here = _here(content_sha256, prediction.model)
     known = connection.execute(select(SUMMARIES.c.features).where(*here)).first()
     if known is not None and not anew and (features is None or known.features is not None):

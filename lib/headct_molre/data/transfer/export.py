@@ -23,7 +23,8 @@ from ..store.tables import STUDIES, SUBMISSIONS
 from .snapshot import snapshot
 
 FETCHED = 500
-COLUMNS = ("study", "path", "readers")
+COLUMNS = ("study", "path", "patient", "readers")
+PATIENT_LETTERS = 16  # of a key: enough to tell patients apart
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ def export_csv(
 ) -> Exported:
     """Write a row for each study that was read: where its images are, how many readers, and the state of each finding by the label rule.
 
-    A manifest that `read_manifest` takes with `patients_are_studies`, since the store knows no patients. Paths inside the file's folder are
-    relative to it, others absolute. `since` keeps studies with a submission from then on; their labels follow from all their submissions.
-    `without_images` writes studies whose images are not there, too, with an empty path. Raises InvalidRequest `unknown_label_rule`,
-    StoreUnavailable, OSError.
+    A manifest that `read_manifest` takes. `patient` is a pseudonym that studies of one patient share, or the study where none is known.
+    Paths inside the file's folder are relative to it, others absolute. `since` keeps studies with a submission from then on; their labels
+    follow from all their submissions. `without_images` writes studies whose images are not there, too, with an empty path. Raises
+    InvalidRequest `unknown_label_rule`, StoreUnavailable, OSError.
     """
     check_output(path, "out")
     checked_rule(rule)
@@ -57,14 +58,14 @@ def export_csv(
     with snapshot(database) as connection, written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *finding_keys()])
-        for study, place, submissions in _by_study(connection, since):
+        for study, place, patient, submissions in _by_study(connection, since):
             if place is None and not without_images:
                 left_out += 1
                 continue
             label = derive_label(submissions, rule)
             readers = len({submission.reader for submission in submissions})
             cell = "" if place is None else path_cell(studies.absolute() / place, folder)
-            writer.writerow([study, cell, readers, *(label.get(key, "not_assessed") for key in finding_keys())])
+            writer.writerow([study, cell, patient, readers, *(label.get(key, "not_assessed") for key in finding_keys())])
             written += 1
             done(1)
     return Exported(written, left_out)
@@ -94,15 +95,17 @@ def export_json_lines(
     return Exported(written)
 
 
-def _by_study(connection: Connection, since: datetime | None) -> Iterator[tuple[str, str | None, Sequence[Submission]]]:
-    """Each study that was read, where its images are inside the studies folder, and its submissions in the order of arrival."""
-    columns = (SUBMISSIONS.c.study, SUBMISSIONS.c.document, STUDIES.c.path, STUDIES.c.present)
+def _by_study(connection: Connection, since: datetime | None) -> Iterator[tuple[str, str | None, str, Sequence[Submission]]]:
+    """Each study that was read, where its images are inside the studies folder, its patient, its submissions in the order of arrival."""
+    columns = (SUBMISSIONS.c.study, SUBMISSIONS.c.document, STUDIES.c.path, STUDIES.c.present, STUDIES.c.patient_key)
     query = select(*columns).outerjoin(STUDIES, STUDIES.c.study == SUBMISSIONS.c.study)
     if since is not None:
         query = query.where(SUBMISSIONS.c.study.in_(_from(select(SUBMISSIONS.c.study), since)))
     query = query.order_by(SUBMISSIONS.c.study, SUBMISSIONS.c.sequence).execution_options(yield_per=FETCHED)
-    for (study, path, present), rows in groupby(connection.execute(query), key=lambda row: (row.study, row.path, row.present)):
-        yield study, path if present else None, [Submission.model_validate_json(row.document) for row in rows]
+    of_one_study = groupby(connection.execute(query), key=lambda row: (row.study, row.path, row.present, row.patient_key))
+    for (study, path, present, key), rows in of_one_study:
+        patient = study if key is None else key[:PATIENT_LETTERS]
+        yield study, path if present else None, patient, [Submission.model_validate_json(row.document) for row in rows]
 
 
 def _from(query: Select, since: datetime | None) -> Select:

@@ -95,6 +95,7 @@ DAMAGE = {
     "contradicting_submissions": "UPDATE submissions SET reader = 'eve' WHERE sequence = 1",
     "damaged_shown": "UPDATE submissions SET shown_probabilities = '{\"hydrocephalus\": 2}' WHERE sequence = 1",
     "unregistered_studies": "DELETE FROM studies WHERE study = 'elsewhere'",
+    "damaged_patients": "UPDATE studies SET patient_key = 'x' WHERE study = 'study-1'",
     "orphan_leases": "UPDATE leases SET study = 'nowhere'",
     "orphan_reading_events": f"INSERT INTO reading_events (study, reader, kind, reason, at) VALUES ('x', {EVENT})",
 }
@@ -109,8 +110,12 @@ def test_each_kind_of_damage_is_found(store, code):
 
 
 def test_predictions_that_do_not_parse_are_counted_and_harmless(store):
-    change(store, "UPDATE predictions SET probabilities = NULL", f"DELETE FROM predictions WHERE content_sha256 = '{0:064x}'")
-    assert found(check_store(store.database)) == {"unguarded_tables": 1}
+    change(store, f"DELETE FROM predictions WHERE content_sha256 = '{0:064x}'")
+    report = check_store(store.database)
+    assert found(report) == {"unguarded_tables": 1, "lone_summaries": 1}
+    assert [each.code for each in report.found if each.harmless] == ["lone_summaries"]
+    with store.database.writing() as connection:
+        connection.execute(text(f"DELETE FROM summaries WHERE content_sha256 = '{0:064x}'"))
     damaged = "'x'::bytea" if not store.database.is_sqlite else "X'00'"
     with store.database.writing() as connection:
         connection.execute(text(f"UPDATE predictions SET document = {damaged}"))

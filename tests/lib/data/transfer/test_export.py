@@ -31,7 +31,7 @@ def test_the_csv_is_a_manifest(store, tmp_path):
     path = tmp_path / "labels.csv"
     exported = export_csv(store.database, path, tmp_path)
     assert (exported.written, exported.without_images) == (2, 1)
-    cohort = read_manifest(path, patients_are_studies=True)
+    cohort = read_manifest(path)
     assert [(study.study, study.path, study.readers) for study in cohort.studies] == [
         ("s1", tmp_path / "=ward" / "s1.nii.gz", 2),
         ("s2", tmp_path / "s2.nii.gz", 1),
@@ -41,10 +41,22 @@ def test_the_csv_is_a_manifest(store, tmp_path):
     assert cohort.states.sum() == UNCERTAIN + PRESENT  # nothing else was assessed
 
 
+def test_studies_of_one_patient_share_a_pseudonym_so_that_a_split_keeps_them_together(store, tmp_path):
+    for study in ("s1", "s2"):
+        store.studies.update_info(study, {"patient": "PAT-4711"})
+    path = tmp_path / "labels.csv"
+    export_csv(store.database, path, tmp_path, without_images=True)
+    rows = [line.split(",")[:4] for line in path.read_text().splitlines()]
+    assert rows[0] == ["study", "path", "patient", "readers"]
+    assert rows[1][2] == rows[2][2]
+    assert rows[3][2] == "s3"
+    assert "4711" not in path.read_text()
+
+
 def test_the_rule_decides_where_readers_differ(store, tmp_path):
     export_csv(store.database, tmp_path / "labels.csv", tmp_path, rule="any_present")
     column = finding_keys().index("hydrocephalus")
-    assert read_manifest(tmp_path / "labels.csv", patients_are_studies=True).states[:, column].tolist() == [PRESENT, PRESENT]
+    assert read_manifest(tmp_path / "labels.csv").states[:, column].tolist() == [PRESENT, PRESENT]
     with pytest.raises(InvalidRequest) as refused:
         export_csv(store.database, tmp_path / "none.csv", tmp_path, rule="dice")
     assert (refused.value.code, (tmp_path / "none.csv").exists()) == ("unknown_label_rule", False)
@@ -53,14 +65,14 @@ def test_the_rule_decides_where_readers_differ(store, tmp_path):
 def test_studies_without_images_are_written_where_asked_for(store, tmp_path):
     exported = export_csv(store.database, tmp_path / "labels.csv", tmp_path, without_images=True)
     assert (exported.written, exported.without_images) == (3, 0)
-    assert (tmp_path / "labels.csv").read_text().splitlines()[3].startswith("s3,,1,")
+    assert (tmp_path / "labels.csv").read_text().splitlines()[3].startswith("s3,,s3,1,")
 
 
 def test_since_keeps_studies_that_were_read_since_with_all_their_readings(store, tmp_path):
     since = datetime.now(UTC)
     store.submissions.add(submission("s1", "eve", hydrocephalus="absent"))
     assert export_csv(store.database, tmp_path / "labels.csv", tmp_path, since=since).written == 1
-    assert read_manifest(tmp_path / "labels.csv", patients_are_studies=True).studies[0].readers == 3
+    assert read_manifest(tmp_path / "labels.csv").studies[0].readers == 3
     assert export_json_lines(store.database, tmp_path / "new.jsonl", since=since).written == 1
     assert export_json_lines(store.database, tmp_path / "none.jsonl", since=datetime.now(UTC) + timedelta(hours=1)).written == 0
 
