@@ -17,10 +17,10 @@ from headct_molre.data.store import Job, JobConflict, Jobs
 from headct_molre.data.store.faults import StoreUnavailable
 from headct_molre.errors import HeadCTError
 from headct_molre.server.config import ServerConfig
+from headct_molre.server.training_limits import memory_limit, thread_limit
 from headct_molre.server.worker_process import TERM_S, WorkerProcess, end_outlived
 from headct_molre.training.finetune.job_files import REFUSED, TERMINATED
 from lib.learning.job_folder import JobFolder
-from lib.learning.limits import memory_limit, thread_limit
 from lib.learning.promotion import promoted
 from lib.metrics import TRAINING_MEMORY, training_ended
 

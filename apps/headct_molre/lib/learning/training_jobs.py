@@ -18,11 +18,11 @@ from headct_molre.errors import HeadCTError
 from headct_molre.models.checkpoint import load_card
 from headct_molre.server.config import ServerConfig
 from headct_molre.server.process import is_gone, process_name
+from headct_molre.server.training_limits import thread_limit
 from headct_molre.server.worker_process import TERM_S, end_outlived
 from headct_molre.training.finetune import FineTuneConfig, FineTuneTask
 from headct_molre.training.gate.policy import GatePolicy
 from lib.learning.job_folder import JobFolder
-from lib.learning.limits import thread_limit
 from lib.learning.readiness import TrainingSummary, readiness, summarise
 from lib.learning.run import TrainingRun, patiently
 

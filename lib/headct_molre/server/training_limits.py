@@ -1,17 +1,19 @@
 """What a training process may take of the machine."""
 
+from __future__ import annotations
+
 import os
 
 import psutil
 
-from headct_molre.server.config import ServerConfig
+from .config import ServerConfig
 
 MB = 1_000_000
 
 
 def memory_limit(config: ServerConfig) -> int:
     """Bytes of memory."""
-    return config.train_memory_mb * MB or psutil.virtual_memory().total // 2
+    return config.train_memory_mb * MB or int(psutil.virtual_memory().total) // 2
 
 
 def thread_limit(config: ServerConfig) -> int:
