@@ -103,9 +103,10 @@ def test_retraining_is_judged_promoted_and_shown(reader: Radiologist, server: St
     reader.look_at(panel.rollback_button)
     reader.picture("promoted")
     shown = reader.panels.findings
-    assert shown.table.before["subdural_hematoma"] == before.probability[before.index("subdural_hematoma")]
+    assert shown.table.before, "no finding changed enough to be marked"
+    assert shown.table.before == {key: before.probability[before.index(key)] for key in shown.table.before}
     shown.toolbar.choice.setCurrentIndex(shown.toolbar.choice.findData("changed"))
-    assert 0 < len(shown.table.findings.rows) < 75
+    assert set(shown.table.findings.rows) == set(shown.table.before)
     reader.look_at(shown)
     reader.picture("changed_table")
     reader.press(panel.rollback_button)

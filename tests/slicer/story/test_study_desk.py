@@ -257,3 +257,23 @@ def test_the_self_test_walks_against_the_server(reader: Radiologist, server: Sto
     qt.QSettings().setValue("HeadCTFindings/reader", "selftest")
     reader.module.python.HeadCTFindingsTest().runTest()
     assert [each["submission"]["reader"] for each in server.ask("GET", "/headct/studies/head-ct-01/submissions")][-1] == "selftest"
+
+
+def test_a_skipped_study_is_closed_and_the_next_one_asked_for(reader: Radiologist, server: StoryServer) -> None:
+    reader.open("read-04-1")
+    reader.press(reader.panels.study.skip_button)
+    reader.press(reader.panels.study.confirm_skip)
+    assert reader.state.study == "read-04-1", "a skip without a reason is none"
+    reader.type(reader.panels.study.skip_reason, "moved")
+    reader.press(reader.panels.study.confirm_skip)
+    reader.wait(lambda: reader.state.study != "read-04-1" and not reader.state.working, "the next study")
+    assert "moved" in [event["reason"] for event in server.ask("GET", "/headct/studies/read-04-1/history")]
+
+
+def test_what_is_cancelled_never_arrives(reader: Radiologist) -> None:
+    reader.app.reading.open_study("head-ct-02")
+    assert reader.state.working
+    reader.app.reading.cancel()
+    assert not reader.state.working
+    process(1.0)
+    assert (reader.state.study, reader.state.prediction, reader.bench.volume) == ("", None, None)
