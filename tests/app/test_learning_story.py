@@ -84,7 +84,8 @@ def story(tmp_path, monkeypatch, request):
 @pytest.mark.parametrize("story", [10, MANY], indirect=True, ids=["short", "40 submissions"])
 def test_corrections_become_a_version_that_serves_and_can_be_taken_back(story):
     count = len(story.truth)
-    settings = {"minimum_corrections": count // 5, "epochs": 3, "choice_epochs": 1, "strengths": [4.0, 64.0], "replay_studies": 50}
+    # Long enough to be watched: the store hears of the progress once a second.
+    settings = {"minimum_corrections": count // 5, "epochs": 40, "strengths": [16.0], "replay_studies": 400}
 
     # Nothing to learn from yet.
     refused = story.ask("POST", f"/train/{MODEL}", 409, json={})
