@@ -8,6 +8,8 @@ SLICER_VENV ?= .venv-slicer
 SLICER := $(SLICER_VENV)/bin/python
 MODULE := slicer_module/HeadCTFindings/HeadCTFindingsLib
 STUDIES ?= studies
+# Processes that share the tests; the tests of one file stay together.
+TESTERS ?= 2
 
 .PHONY: install serve test test-server test-slicer test-harness lint clean
 
@@ -26,7 +28,7 @@ serve: install
 test: lint test-server test-slicer
 
 test-server: install
-	$(BIN)/python -m pytest -m 'not slow' --ignore tests/slicer
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --ignore tests/slicer -n $(TESTERS) --dist loadfile
 
 # Slicer's side: the module's core in the main environment against the real server, then its user interface in an
 # environment like Slicer's own Python, without torch. Where that cannot be installed, its tests are skipped aloud.
