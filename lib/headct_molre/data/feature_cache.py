@@ -12,8 +12,6 @@ import json
 import logging
 import os
 import struct
-import tempfile
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,13 +27,12 @@ from ..models.backbones.spec import BackboneSpec
 from ..models.checkpoint import WEIGHTS, version_folder, version_input_px
 from ..models.weights import read_tensors
 from ..schema import ModelCard
+from .cache_files import PARTIAL, is_leftover, write_entry
 
 logger = logging.getLogger(__name__)
 
 FEATURE_TYPE = torch.float16
-ENTRY, PARTIAL = ".safetensors", ".partial"
-# A write takes milliseconds; a partial file this old was left by a process that died.
-LEFTOVER_SECONDS = 900.0
+ENTRY = ".safetensors"
 _LENGTH = struct.Struct("<Q")  # a safetensors file begins with the length of its header
 
 
@@ -77,21 +74,10 @@ class FeatureCache:
 
         Raises OSError, then nothing is stored.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._tidied:
             self._tidied = True
             self._tidy()
-        data = _encoded(features, mask)
-        handle, partial = tempfile.mkstemp(PARTIAL, dir=self.folder)
-        try:
-            with open(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path(content))
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        write_entry(self.path(content), _encoded(features, mask))
 
     def contents(self) -> set[str]:
         """The contents that have a file."""
@@ -104,7 +90,7 @@ class FeatureCache:
         """Removes what dead writers left; another process may do the same."""
         for path in self.folder.glob(f"*{PARTIAL}"):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                if is_leftover(path.name, path.stat().st_mtime):
                     path.unlink()
 
 

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..imaging import PREPARATION_VERSION
 from ..imaging.content import content_sha256
 from ..imaging.grid import SLICE_GRID, Grid
+from .cache_files import is_leftover, write_entry
 from .prepared_entry import MAGIC, DamagedEntry, decode, encode
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENTRY, PARTIAL = ".prepared", ".partial"
-# A write takes milliseconds; a partial file this old was left by a process that died.
-LEFTOVER_SECONDS = 900.0
+ENTRY = ".prepared"
 
 
 class PreparedCache:
@@ -69,24 +67,10 @@ class PreparedCache:
         if len(data) > self.limit_bytes:
             return
         try:
-            self._write(self.folder / f"{key}{ENTRY}", data)
+            write_entry(self.folder / f"{key}{ENTRY}", data)
             self._tidy()
         except OSError as error:
             logger.warning("a prepared study was not cached: %s", error.strerror)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        # A prepared volume shows a face: for the owner's eyes only, like the file that mkstemp makes.
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, partial = tempfile.mkstemp(PARTIAL, dir=self.folder)
-        try:
-            with open(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            _remove(Path(partial))
-            raise
 
     def _tidy(self) -> None:
         """Remove what dead writers left, and the least recently used entries until the rest fits.
@@ -102,7 +86,7 @@ class PreparedCache:
                     continue
                 if item.name.endswith(ENTRY):
                     entries.append((status.st_mtime_ns, status.st_size, item.path))
-                elif item.name.endswith(PARTIAL) and status.st_mtime < time.time() - LEFTOVER_SECONDS:
+                elif is_leftover(item.name, status.st_mtime):
                     _remove(Path(item.path))
         surplus = sum(size for _, size, _ in entries) - self.limit_bytes
         for _, size, path in sorted(entries):
