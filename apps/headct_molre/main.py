@@ -30,6 +30,7 @@ from lib.activelearning.ranked import RankedStudy
 from lib.batch import BatchInference
 from lib.datastore import HeadCTDatastore
 from lib.gate import checked_session
+from lib.heatmaps import HeatMaps
 from lib.infers.headct import HeadCT, Images, Serving
 from lib.learning.training_jobs import TrainingJobs
 from lib.trainers.headct import FineTune
@@ -65,6 +66,7 @@ class HeadCTApp(MONAILabelApp):
         self.batch = BatchInference(self, prepared)
         features = self.datastore().private_folder("features")
         serving = Serving(self.store, self.queue, LoadedModels(prepared), self._content, features)
+        self.heat_maps = HeatMaps(serving)
         self.training = TrainingJobs(self, server_config())
         infers, self._tasks = {}, {}
         for name in names:

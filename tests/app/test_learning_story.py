@@ -130,6 +130,7 @@ def test_corrections_become_a_version_that_serves_and_can_be_taken_back(story):
     assert log["next"] == len(log["text"].encode())
     assert story.ask("GET", f"/headct/jobs/{task['id']}/log", params={"after": log["next"]}).json()["ended"] is True
     assert "case-" not in log["text"]
+    assert "Context impl" not in log["text"], "the log begins with what the training does"
 
     # The report.
     report = GateReport.model_validate(story.ask("GET", f"/headct/models/{MODEL}/versions/{version}/gate").json())

@@ -4,10 +4,14 @@ import errno
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from headct_molre.errors import InvalidRequest
+from headct_molre.explain import HeatMap
+from headct_molre.explain.nifti_map import heat_map_file as nifti_file
+from headct_molre.explain.space import on_scan
 from headct_molre.imaging.nrrd_output import nrrd_bytes
 from headct_molre.imaging.read import read_study
 
@@ -26,6 +30,19 @@ def volume_file(path: Path, series_uid: str | None = None) -> bytes:
     with _READING:
         volume = read_study(path, series_uid)
     return nrrd_bytes(volume)
+
+
+def heat_map_file(heat_map: HeatMap, path: Path, series_uid: str | None, form: Literal["nifti", "nrrd"]) -> bytes:
+    """A heat map of the study at `path` on the study's own grid, as .nii.gz or as `volume_file` gives the study itself.
+
+    Raises what `read_study` raises.
+    """
+    with _READING:
+        if form == "nifti":
+            return nifti_file(heat_map, path, series_uid, Path("map.nii.gz"))
+        volume = read_study(path, series_uid)
+        values = on_scan(heat_map.values, heat_map.prepared, volume)
+    return nrrd_bytes(replace(volume, hu=values), heat_map.lines)
 
 
 def write_upload(source: BinaryIO, path: Path) -> None:

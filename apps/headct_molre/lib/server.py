@@ -44,7 +44,7 @@ from lib.limits import Limits
 from lib.logs import event
 from lib.metrics import watch_queue, watch_store
 from lib.monailabel_settings import settle
-from lib.routes import auth, health, inference, jobs, models, readings, studies, submissions, training, uploads
+from lib.routes import auth, health, heatmaps, inference, jobs, models, readings, studies, submissions, training, uploads
 from lib.stopping import GracefulStop
 
 CONFIG = settle()
@@ -103,7 +103,7 @@ def make_app(config: ServerConfig) -> ASGIApp:
     install_error_handlers(monailabel_app)
     # Its only middleware opens the server to the scripts of every web site; `cors.Cors` does that for the named ones.
     monailabel_app.user_middleware.clear()
-    for routes in (auth, health, inference, jobs, models, readings, studies, submissions, training, uploads):
+    for routes in (auth, health, heatmaps, inference, jobs, models, readings, studies, submissions, training, uploads):
         app.include_router(routes.router)
     app.mount("/", bridge)
     app.state.authenticator = make_authenticator(config, lambda: headct_app().store.tokens)

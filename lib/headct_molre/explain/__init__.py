@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,18 @@ __all__ = ["HeatMap", "check_finding", "explain", "heat_map"]
 
 
 def explain(
-    path: Path, prediction: Prediction, finding: str, series_uid: str | None = None, prepared: PreparedCache | None = None
+    path: Path,
+    prediction: Prediction,
+    finding: str,
+    series_uid: str | None = None,
+    prepared: PreparedCache | None = None,
+    device: str | None = None,
+    boundary: Callable[[], None] = lambda: None,
 ) -> HeatMap:
     """Where the model of a prediction looked for a finding in the study at `path`, which the prediction is of.
 
-    The network runs in plain float32 torch on the prediction's device, whatever engine made the prediction: gradients are asked of it.
+    The network runs in plain float32 torch, whatever engine made the prediction: gradients are asked of it. `device` is that of the
+    prediction unless it is given; `boundary` is called between the steps and may end the work by raising.
     Raises ModelUnavailable `version_changed` where the prediction's version is no longer served, and what `heat_map` raises.
     """
     from ..data.prepared_cache import cached_prepare
@@ -27,10 +35,12 @@ def explain(
     from ..findings import finding_keys
     from ..models.checkpoint import load_classifier
 
-    classifier, card, spec = load_classifier(prediction.model.name, prediction.device)
+    device = device or prediction.device
+    classifier, card, spec = load_classifier(prediction.model.name, device)
     check_finding(finding, card)
     if card.weights_sha256 != prediction.model.weights_sha256:
         message = f"The prediction is of {card.name} {prediction.model.version}, and {card.version} is served now. Predict again."
         raise ModelUnavailable("version_changed", message)
     study = cached_prepare(path, series_uid, prepared, grid=spec.grid)
-    return heat_map(classifier, spec, card, study.prepared, prediction.findings[finding_keys().index(finding)], prediction.device)
+    boundary()
+    return heat_map(classifier, spec, card, study.prepared, prediction.findings[finding_keys().index(finding)], device, boundary)

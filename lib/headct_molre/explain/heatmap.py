@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -68,12 +69,18 @@ class HeatMap:
 
 
 def heat_map(
-    classifier: HeadCTClassifier, spec: BackboneSpec, card: ModelCard, prepared: Prepared, result: FindingResult, device: str = "cpu"
+    classifier: HeadCTClassifier,
+    spec: BackboneSpec,
+    card: ModelCard,
+    prepared: Prepared,
+    result: FindingResult,
+    device: str = "cpu",
+    boundary: Callable[[], None] = lambda: None,
 ) -> HeatMap:
     """Where the model looked for `result.key` in a prepared study; `classifier` as `load_classifier` gives it, with no engine.
 
-    `result` is what the prediction said of the finding. Raises what `check_finding` raises, and StudyRefused `no_evidence` or
-    `flat_evidence`, with a sentence, where there is nothing to show.
+    `result` is what the prediction said of the finding; `boundary` is called between the steps and may end the work by raising. Raises what
+    `check_finding` raises, and StudyRefused `no_evidence` or `flat_evidence`, with a sentence, where there is nothing to show.
     """
     import torch
 
@@ -93,7 +100,7 @@ def heat_map(
     if share <= FLAT * len(parts) * probe.depth / len(prepared.hu):
         raise StudyRefused("flat_evidence", f"No heat map: the evidence for {name} is spread evenly over the head; no slice stands out.")
     slices = np.concatenate([np.arange(part * probe.depth, (part + 1) * probe.depth) for part in parts])
-    patches = relevance(probe, torch.from_numpy(slices).to(device), patch_grid(spec), spec.field_mm).clamp(min=0)
+    patches = relevance(probe, torch.from_numpy(slices).to(device), patch_grid(spec), spec.field_mm, boundary).clamp(min=0)
     # Slices that the network pools together cannot be told apart.
     patches = patches.unflatten(0, (-1, probe.depth)).mean(1).repeat_interleave(probe.depth, 0)
     shown = slices < len(prepared.hu)  # a volume network's input may go on above the study
@@ -134,14 +141,17 @@ def on_grid(patches: np.ndarray, spec: BackboneSpec) -> np.ndarray:
     return result
 
 
-def check_finding(key: str, card: ModelCard) -> None:
-    """Raises NotFound, with the nearest key, for an unknown finding, and InvalidRequest for one that the version was not tested on."""
+def check_finding(key: str, card: ModelCard, field: str = "heatmap") -> None:
+    """Raises NotFound, with the nearest key, for an unknown finding, and InvalidRequest for one that the version was not tested on.
+
+    `field` is what the caller calls the parameter.
+    """
     if key not in finding_keys():
-        raise NotFound("unknown_finding", f"There is no finding {key!r}. {_nearest(key)}", field="heatmap")
+        raise NotFound("unknown_finding", f"There is no finding {key!r}. {_nearest(key)}", field=field)
     if key not in card.operating_points:
         tested = ", ".join(known for known in finding_keys() if known in card.operating_points) or "none"
         message = f"{card.name} {card.version} does not assess {key}, so it looked nowhere for it. It assesses: {tested}."
-        raise InvalidRequest("not_estimable", message, field="heatmap")
+        raise InvalidRequest("not_estimable", message, field=field)
 
 
 def _note(result: FindingResult) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
@@ -13,7 +15,13 @@ BLUR_MM = 16.0
 STEPS = 8
 
 
-def relevance(probe: Probe, slices: torch.Tensor, patches: tuple[int, int], field_mm: tuple[int, int]) -> torch.Tensor:
+def relevance(
+    probe: Probe,
+    slices: torch.Tensor,
+    patches: tuple[int, int],
+    field_mm: tuple[int, int],
+    boundary: Callable[[], None] = lambda: None,
+) -> torch.Tensor:
     """Relevance (N, rows, columns) of the patches of some slices (N,), in logits.
 
     For windows x and the same blurred, x', it is the sum over a patch's pixels and all windows of
@@ -21,6 +29,7 @@ def relevance(probe: Probe, slices: torch.Tensor, patches: tuple[int, int], fiel
         (x - x') * mean over t in (0, 1) of d logit / d window at x' + t (x - x'),
 
     and the sum over the patches is logit(x) - logit(x'), but for the steps. Positive patches speak for the finding.
+    `boundary` is called before each step and may end the work by raising.
     """
     which = slices if probe.moves_alone() else torch.arange(len(probe.windows), device=slices.device)
     windows = probe.windows[which]
@@ -28,6 +37,7 @@ def relevance(probe: Probe, slices: torch.Tensor, patches: tuple[int, int], fiel
     way = windows - start
     gradient = torch.zeros_like(windows)
     for step in range(STEPS):
+        boundary()
         gradient += probe.gradient(start + (step + 0.5) / STEPS * way, which) / STEPS
     pixels = (gradient * way).sum(1, keepdim=True)
     if not probe.moves_alone():

@@ -14,7 +14,7 @@ class LoadedModels:
     """Predictors of the champions. One whose model got a new champion is replaced when it is asked for next."""
 
     def __init__(self, prepared: PreparedCache | None = None) -> None:
-        self._prepared = prepared
+        self.prepared = prepared
         self._lock = threading.Lock()
         self._predictors: dict[tuple[str, str], Predictor] = {}
 
@@ -25,7 +25,7 @@ class LoadedModels:
             predictor = self._predictors.get((model, device))
             # The whole card, with weights_sha256: in development, a version may be built anew under its name.
             if predictor is None or predictor.card != card:
-                predictor = self._predictors[model, device] = Predictor(model, device, prepared=self._prepared)
+                predictor = self._predictors[model, device] = Predictor(model, device, prepared=self.prepared)
                 leave_out_what_is_loaded()
             return predictor
 

@@ -36,6 +36,7 @@ POLICY: dict[Role, tuple[str, ...]] = {
         "GET /headct/studies",
         "GET /headct/studies/*",
         "GET /headct/studies/*/volume",
+        "GET /headct/studies/*/heatmap",
         "GET /headct/studies/*/submissions",
         "GET /headct/studies/*/label",
         "GET /headct/studies/*/history",

@@ -7,7 +7,6 @@ from typing import Any
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from .app.controller import Controller
 from .app.preferences import Preferences
@@ -17,8 +16,8 @@ from .core import router_map
 from .core.errors import NotReadable
 from .core.prediction import PredictionView
 from .core.presets import WindowPreset, preset_for
+from .heat_map_link import HeatMapLink
 from .scene import reformat, views, volumes
-from .scene.heatmap_layer import HeatmapLayer
 from .scene.layout import MapLayout
 from .scene.overlay import Overlay
 from .scene.scene_state import SceneState
@@ -41,7 +40,8 @@ class Workbench:
         self.panels = Panels(ui, self.controller, self.read_volume)
         self.map = RouterMap(True)
         self.layout = MapLayout(self.map)
-        self.overlay, self.heatmap = Overlay(), HeatmapLayer()
+        self.overlay = Overlay()
+        self.heatmap = HeatMapLink(self.controller.heat_maps, self.panels.options)
         self.link = SliceLink(self._slice_moved)
         self._node: Any | None = None
         self._before: PredictionView | None = None
@@ -91,7 +91,7 @@ class Workbench:
     def scene_closes(self) -> None:
         """The scene is about to close: the study is given back; its calls are on the disk."""
         self._node = None
-        self.heatmap.forget()
+        self.heatmap.layer.forget()
         self.controller.reading.close(release=True)
 
     def scene_opened(self) -> None:
@@ -128,7 +128,6 @@ class Workbench:
         panels.findings.selected.connect(self._finding_selected)
         panels.presets.chosen.connect(self._window_chosen)
         panels.options.changed.connect(self._option_changed)
-        panels.options.asked_heatmap.connect(self._heatmap_asked)
         for each in (self.map, panels.map):
             each.slice_chosen.connect(self._slice_chosen)
 
@@ -148,7 +147,6 @@ class Workbench:
         self._before = None
         self.overlay.remove()
         self.heatmap.remove()
-        self.panels.options.heatmap_button.setChecked(False)
         self.link.show(None)
         for each in (self.map, self.panels.map):
             each.show_prediction(None)
@@ -208,6 +206,7 @@ class Workbench:
         for each in (self.map, self.panels.map):
             each.show_finding(key)
         catalogue, view = self.controller.connection.catalogue, self.view
+        self.heatmap.select(key)
         self.controller.correcting.stopwatch.touch()
         if catalogue is not None and self.preferences["follow_finding_window"]:
             self.panels.presets.choose(preset_for(catalogue, key))
@@ -257,13 +256,3 @@ class Workbench:
                 reformat.to_model(self.view.frame, index if index is not None else int(self.view.attention.argmax()))
             else:
                 reformat.to_axial()
-
-    def _heatmap_asked(self, path: str) -> None:
-        if not path:
-            self.heatmap.remove()
-            return
-        try:
-            self.heatmap.show(path)
-        except RuntimeError:
-            self.panels.options.heatmap_button.setChecked(False)
-            self.panels.options.advise(_("This file is no heat map that can be shown."))

@@ -146,6 +146,20 @@ def test_a_finding_of_the_phantom_is_looked_for_where_it_was_planted(demo, prepa
     assert found.note is None
 
 
+def test_a_map_ends_at_the_next_step_when_nobody_waits_for_it(demo, prepared):
+    classifier, card, spec = demo
+    steps = []
+
+    def boundary():
+        steps.append(1)
+        if len(steps) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        heat_map(classifier, spec, card, prepared, result(), boundary=boundary)
+    assert len(steps) == 3
+
+
 def test_a_finding_that_was_not_called_gets_a_note(demo, prepared):
     classifier, card, spec = demo
     found = heat_map(classifier, spec, card, prepared, result(positive=False))

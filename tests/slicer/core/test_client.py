@@ -12,6 +12,7 @@ import pytest
 
 from headct_molre.data.phantom import write_cohort
 from headct_molre.server.request_id import request_id_from
+from HeadCTFindingsLib.app.volume_file import from_nrrd
 from HeadCTFindingsLib.core.calls import PRESENT, UNCERTAIN, Calls
 from HeadCTFindingsLib.core.catalogue import Catalogue
 from HeadCTFindingsLib.core.client import Client, new_request_id, suffix_of
@@ -145,6 +146,24 @@ def test_an_inference_that_is_cancelled_leaves_the_servers_queue(anna, tmp_path)
     assert time.monotonic() - started < 30
     worker.poll()
     assert got == []
+
+
+def test_a_heat_map_comes_as_a_whole_file_with_what_has_to_be_said_of_it(anna, studies, tmp_path):
+    """By a reader's token, on the grid of the study's volume."""
+    probabilities = PredictionView.from_json(anna.infer("demo", STUDY))
+    for key in [probabilities.keys[row] for row in np.argsort(-np.nan_to_num(probabilities.probability)) if probabilities.estimable[row]]:
+        with suppress(ServerError):  # a healthy phantom has findings for which no slice speaks
+            file = anna.heat_map(STUDY, key, "demo", tmp_path / "map.nrrd")
+            break
+    volume = from_nrrd(file.read_bytes())
+    scan = from_nrrd(anna.http.download(f"/headct/studies/{STUDY}/volume", {}, tmp_path / "scan.nrrd").read_bytes())
+    assert volume.remarks[0].startswith("Where demo ")
+    assert (volume.voxels.shape, volume.voxels.max(), scan.remarks) == (scan.voxels.shape, 1, ())
+    np.testing.assert_array_equal(volume.ijk_to_ras, scan.ijk_to_ras)
+    with pytest.raises(ServerError) as refused:
+        anna.heat_map(STUDY, "nothing", "demo", tmp_path / "nothing.nrrd")
+    assert (refused.value.status, refused.value.code, refused.value.field) == (404, "unknown_finding", "finding")
+    assert not list(tmp_path.glob("nothing*"))
 
 
 def test_an_inference_can_be_taken_back_by_its_id(anna, tmp_path):

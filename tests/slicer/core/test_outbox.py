@@ -73,7 +73,7 @@ def test_it_survives_a_restart_with_its_tries(outbox, tmp_path, clock):
     again = Outbox(tmp_path / "outbox", clock)
     (kept,) = again.waiting()
     assert (kept.submission_id, kept.attempts) == (put.submission_id, 1)
-    assert again.line == "1 not sent yet (No server listens. Start it.)"
+    assert again.line == "1 not sent yet (No server listens. Start it)"
 
 
 def test_waits_grow_up_to_five_minutes(outbox, clock):

@@ -57,6 +57,16 @@ def test_the_headline_names_the_most_urgent_first_and_rules_nothing_out(catalogu
     assert headline(catalogue, view(silent=())) == "Nothing is above its threshold; that rules nothing out."
 
 
+def test_nothing_critical_hides_behind_what_is_less_urgent(catalogue, view):
+    """Four families above threshold, of which the line names three: the one with hydrocephalus among its members is the first."""
+    above = {"ventricular_enlargement": 2, "hydrocephalus": 3, "chronic_infarct": 4, "bone_lesion": 1, "cystic_lesion": 1}
+    shown = view(above, silent=())
+    assert catalogue["ventricular_enlargement"].acuity != "critical"
+    assert alarms(catalogue, shown)[0] == "ventricular_enlargement"
+    assert headline(catalogue, shown).startswith("Above threshold: Ventricular enlargement (hydrocephalus), ")
+    assert headline(catalogue, shown).endswith(" and 1 more.")
+
+
 def test_what_the_model_does_not_assess_has_no_number(catalogue, view):
     row = next(row for row in all_rows(groups(catalogue, view())) if row.key == "calvarial_thickening")
     assert (row.probability, row.threshold, row.positive, row.percent) == (None, None, False, "")

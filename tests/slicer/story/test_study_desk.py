@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +253,97 @@ def test_a_heat_map_lies_over_the_scan_until_it_is_taken_away(reader: Radiologis
     assert composite.GetForegroundVolumeID() is None
     (tmp_path / "text.nii").write_text("no map")
     reader.panels.options.asked_heatmap.emit(str(tmp_path / "text.nii"))
-    assert not reader.bench.heatmap.shown
+    assert not reader.bench.heatmap.layer.shown
+
+
+def test_one_click_lays_over_the_scan_where_the_model_looked_for_the_selected_finding(reader: Radiologist) -> None:
+    from HeadCTFindingsLib.scene import views
+
+    def layer() -> Any:
+        return reader.slicer.mrmlScene.GetNodeByID(views.slice_logic().GetSliceCompositeNode().GetForegroundVolumeID() or "")
+
+    reader.open("head-ct-01")
+    reader.bench.ui.routerSection.collapsed = False
+    options = reader.panels.options
+    process(0.1)
+    assert layer() is None, "off until somebody asks"
+    reader.press(options.heatmap_button)
+    assert "Select a finding" in options.heatmap_text
+    assert not options.heatmap_button.checked
+
+    reader.choose_row("subdural_hematoma")
+    reader.press(options.heatmap_button)
+    assert reader.app.heat_maps.state.working
+    assert "Subdural hematoma" in options.heatmap_text
+    reader.wait(lambda: layer() is not None, "the map")
+    reader.never_waited(50.0, 150.0)
+    assert options.heatmap_text.startswith("Where demo 2.0 looked for Subdural hematoma, not a lesion outline")
+    assert "DEMO MODEL" in options.heatmap_text
+    shown = reader.slicer.util.arrayFromVolume(layer())
+    assert shown.shape == reader.slicer.util.arrayFromVolume(reader.bench.volume).shape
+    assert shown.max() == pytest.approx(1)
+    assert not list(Path(tempfile.gettempdir()).glob("headct-*/map.nrrd")), "nothing stays on the disk"
+    reader.look_at(options.widget)
+    reader.picture("where_the_model_looked")
+
+    reader.choose_row("sinusitis")
+    assert layer() is None, "the map of one finding is not shown for another"
+    assert (options.heatmap_button.checked, options.heatmap_text) == (False, "")
+    reader.press(options.heatmap_button)
+    reader.press(options.heatmap_button)
+    assert not reader.app.heat_maps.state.working
+    process(1.5)
+    assert layer() is None, "what is cancelled never arrives"
+
+
+def test_where_there_is_no_map_a_sentence_says_why(reader: Radiologist) -> None:
+    reader.open("head-ct-02")
+    reader.bench.ui.routerSection.collapsed = False
+    reader.choose_row("calvarial_thickening")
+    reader.press(reader.panels.options.heatmap_button)
+    reader.wait(lambda: not reader.app.heat_maps.state.working, "the answer")
+    assert "does not assess calvarial_thickening" in reader.panels.options.heatmap_text
+    assert not reader.panels.options.heatmap_button.checked
+
+
+def test_a_map_from_a_file_takes_the_place_of_the_servers(reader: Radiologist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from HeadCTFindingsLib.app.volume_file import VolumeData, to_nrrd
+
+    reader.open("head-ct-02")
+    reader.bench.ui.routerSection.collapsed = False
+    (tmp_path / "map.nrrd").write_bytes(to_nrrd(VolumeData(np.ones((4, 8, 8), np.float32), np.diag([20.0, 20.0, 30.0, 1.0]))))
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: str(tmp_path / "map.nrrd"))
+    reader.press(reader.panels.options.file_button)
+    assert reader.bench.heatmap.layer.shown
+    assert "not a lesion's outline" in reader.panels.options.heatmap_text
+    reader.press(reader.panels.options.heatmap_button)
+    assert not reader.bench.heatmap.layer.shown
+
+
+def test_who_waits_is_told_where_in_the_queue(reader: Radiologist, server: StoryServer) -> None:
+    """Others ask for many maps at once; a prediction that is not there yet waits behind them."""
+    reader.open("head-ct-01")
+    tested = [each for each, known in zip(reader.state.prediction.keys, reader.state.prediction.estimable, strict=True) if known]
+    paths = [f"{server.address}/headct/studies/head-ct-01/heatmap?finding={finding}" for finding in tested[:8]]
+    crowd = [threading.Thread(target=_asked, args=(path,), daemon=True) for path in paths]
+    for each in crowd:
+        each.start()
+    voxels, matrix = (reader.slicer.util.arrayFromVolume(reader.bench.volume), np.diag([1.0, 1.0, 5.0, 1.0]))
+    said: list[str] = []
+    reader.app.reading.changed.connect(lambda state: said.append(state.stage))
+    scene_volume(reader, voxels[::2] + np.int16(2), matrix, "another")
+    reader.press(reader.panels.study.volume_button)
+    if reader.panels.study.consent.widget.isVisible():
+        reader.press(reader.panels.study.allow_button)
+    reader.wait(lambda: not reader.state.working, "the answer")
+    for each in crowd:
+        each.join(60)
+    assert any("in the queue" in stage for stage in said), said
+
+
+def _asked(url: str) -> None:
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=60) as answer:
+        answer.read()
 
 
 def test_the_self_test_walks_against_the_server(reader: Radiologist, server: StoryServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
@@ -18,10 +18,11 @@ from lib.principal import may_touch_all, whose_turn
 from lib.routes.uploads import save_upload
 
 router = APIRouter(tags=["Infer"])
+T = TypeVar("T")
 
 # MONAI Label lets `params` replace these, and with them the model and the file that is read.
 _RESERVED = {"model", "image", "label", "session", "session_id", "study", "file"}
-_CLIENT_LEFT = 499  # nobody reads this answer; the log shows it
+CLIENT_LEFT = 499  # nobody reads this answer; the log shows it
 
 
 @router.post("/infer/{model}", summary="Predict the 75 findings of a study")
@@ -49,26 +50,26 @@ async def infer(
         raise InvalidRequest("ambiguous_study", "Name one study: image, session_id or an uploaded file.", field="image")
     task = headct_app().infer_task(model)
     async with _volume(image, session_id, file) as (path, study):
-        prediction = await _predicted(request, task, Images(path, study, bool(image), series_uid or None))
+        prediction = await predicted(request, task, Images(path, study, bool(image), series_uid or None))
     if prediction is None:
-        return Response(status_code=_CLIENT_LEFT)
+        return Response(status_code=CLIENT_LEFT)
     return Response(prediction.to_json(), media_type="application/json")
 
 
-async def _predicted(request: Request, task: HeadCT, images: Images) -> Prediction | None:
+async def predicted(request: Request, task: HeadCT, images: Images) -> Prediction | None:
     """From the store where it is there, else from the queue, where it waits without a thread; None when the client has left."""
     content = await run_in_threadpool(task.content, images)
     prediction = await run_in_threadpool(task.stored, images, content)
     if prediction is None:
         asked = {"request_id": request.state.request_id, "reader": whose_turn(request)}
         inference = await run_in_threadpool(lambda: task.submit(images, content, **asked))
-        prediction = await _unless_gone(request, inference)
+        prediction = await unless_gone(request, inference)
         if prediction is not None:
             prediction = await run_in_threadpool(task.shown, images, content, prediction)
     return prediction
 
 
-async def _unless_gone(request: Request, inference: Future[Prediction]) -> Prediction | None:
+async def unless_gone(request: Request, inference: Future[T]) -> T | None:
     """Its result; None, and the inference taken back, when the client closes the connection first."""
     result, leaving = asyncio.wrap_future(inference), asyncio.create_task(_disconnect(request))
     try:

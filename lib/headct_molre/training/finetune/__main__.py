@@ -12,4 +12,5 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m headct_molre.training.finetune FOLDER")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # how the store is opened is no news of a training
     sys.exit(work(Path(sys.argv[1])))

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..core.worker import Worker
 from .connection import REFRESH_S, Connection
 from .correcting import Correcting
+from .heat_maps import HeatMaps
 from .learning import Learning
 from .preferences import Preferences
 from .reading import Reading
@@ -26,6 +27,7 @@ class Controller:
         self.reading = Reading(self.worker, self.connection)
         self.correcting = Correcting(self.worker, self.connection, self.reading, folder)
         self.learning = Learning(self.worker, self.connection, self.reading)
+        self.heat_maps = HeatMaps(self.worker, self.connection, self.reading)
         self._refreshed = 0.0
 
     @property
@@ -49,6 +51,7 @@ class Controller:
         self.reading.tick()
         self.correcting.tick()
         self.learning.tick()
+        self.heat_maps.tick()
         if time.monotonic() - self._refreshed >= REFRESH_S:
             self._refreshed = time.monotonic()
             self.connection.refresh()
@@ -57,6 +60,7 @@ class Controller:
         """The module is left: what is under way is cancelled, but for submissions, which go on."""
         self.connection.cancel()
         self.reading.cancel()
+        self.heat_maps.cancel()
         self.learning.close()
         self.correcting.stopwatch.pause()
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..core.client import new_request_id
 from ..core.errors import ServerError, sentence
 from ..core.prediction import PredictionView
 from ..core.worker import Retry, Ticket, Worker
 from ..ui.signal import Signal
 from .connection import Connection, ConnectionState
+from .queue_watch import QueueWatch
 from .transfers import fetch_volume, send_volume
 from .volume_file import VolumeData
 
@@ -74,6 +76,7 @@ class Reading:
         self._tickets: dict[str, Ticket] = {}
         self._volume: tuple[VolumeData, str] | None = None
         self._renewed = 0.0
+        self._queue = QueueWatch(worker, connection, self._place_heard)
         connection.changed.connect(self._connection_changed)
         connection.left.connect(self._server_left)
 
@@ -170,16 +173,20 @@ class Reading:
             self._set(refusal=Refusal("No model of this server can be used; see the section Server.", False))
             return
 
+        request_id = new_request_id()
+
         def work(ticket: Ticket) -> PredictionView:
-            return PredictionView.from_json(client.infer(model, study=study, ticket=ticket))
+            return PredictionView.from_json(client.infer(model, study=study, ticket=ticket, request_id=request_id))
 
         self._begin("prediction", f"{model} reads the study", work, self._predicted, gate=True)
+        self._queue.begin(request_id)
 
     def cancel(self) -> None:
         """Stops what is under way; what is on the screen stays."""
         for ticket in self._tickets.values():
             ticket.cancel()
         self._tickets.clear()
+        self._queue.end()
         self._set(stages={}, asks_consent=False)
 
     def close(self, release: bool = False) -> None:
@@ -193,7 +200,8 @@ class Reading:
         self.opened.emit("")
 
     def tick(self) -> None:
-        """Keeps the study open at the server while it is open here; for a timer of any pace."""
+        """Keeps the study open at the server while it is open here, and looks where its prediction stands; for a timer of any pace."""
+        self._queue.tick()
         client, reader, study = self._connection.client, self._connection.reader, self.state.study
         if client is None or not study or self.finished or time.monotonic() - self._renewed < LEASE_RENEWAL_S:
             return
@@ -247,6 +255,8 @@ class Reading:
 
         def ended() -> None:
             self._tickets.pop(name, None)
+            if name == "prediction":
+                self._queue.end()
             self._set(stages={other: shown for other, shown in self.state.stages.items() if other != name})
 
         def succeeded(result: Any) -> None:
@@ -263,6 +273,10 @@ class Reading:
 
         self._set(stages={**self.state.stages, name: (text, None)}, refusal=None, note="")
         self._tickets[name] = self._worker.submit(work, succeeded, failed, progress, label=text, lane=name, retry=Retry())
+
+    def _place_heard(self, place: str) -> None:
+        text = f"{self._connection.model} reads the study" + (f" ({place})" if place else "")
+        self._set(stages={**self.state.stages, "prediction": (text, None)})
 
     def _server_left(self) -> None:
         self.close(release=True)

@@ -18,6 +18,13 @@ def fetch_volume(client: Client, study: str, ticket: Ticket) -> VolumeData:
         return from_nrrd(file.read_bytes(), ticket)
 
 
+def fetch_heat_map(client: Client, study: str, finding: str, model: str, request_id: str, ticket: Ticket) -> VolumeData:
+    """Where a model looked for a finding, on the grid of the study's images, with its remarks. Raises what the Client raises."""
+    with tempfile.TemporaryDirectory(prefix="headct-") as folder:
+        file = client.heat_map(study, finding, model, Path(folder) / "map.nrrd", ticket, request_id)
+        return from_nrrd(file.read_bytes(), ticket)
+
+
 def send_volume(client: Client, volume: VolumeData, ticket: Ticket) -> str:
     """Makes a volume a study of the server and returns its id; what is there is not sent twice. Raises what the Client raises."""
     study = study_id_of(volume)

@@ -26,10 +26,14 @@ _CHUNK = 1 << 20  # bytes between two looks at whether the work was cancelled
 
 @dataclass(frozen=True)
 class VolumeData:
-    """HU (slice, row, column) as the scene keeps them, and the 4 x 4 matrix from (column, row, slice, 1) to RAS mm."""
+    """Values (slice, row, column) as the scene keeps them, and the 4 x 4 matrix from (column, row, slice, 1) to RAS mm.
+
+    `remarks` are the comments of the file: of a heat map, what has to be said with it.
+    """
 
     voxels: np.ndarray
     ijk_to_ras: np.ndarray
+    remarks: tuple[str, ...] = ()
 
 
 def study_id_of(volume: VolumeData) -> str:
@@ -66,7 +70,9 @@ def from_nrrd(content: bytes, ticket: Ticket | None = None) -> VolumeData:
     head, gap, body = content.partition(b"\n\n")
     if not head.startswith(b"NRRD") or not gap:
         raise NotReadable("The server's answer is no NRRD volume.")
-    fields = dict(line.split(": ", 1) for line in head.decode("ascii", "replace").splitlines()[1:] if ": " in line)
+    lines = head.decode("ascii", "replace").splitlines()[1:]
+    fields = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith("#"))
+    remarks = tuple(line[1:].strip() for line in lines if line.startswith("#"))
     try:
         shape = tuple(int(size) for size in fields["sizes"].split())[::-1]
         dtype = np.dtype(_TYPES[fields["type"]]).newbyteorder(">" if fields.get("endian") == "big" else "<")
@@ -83,7 +89,7 @@ def from_nrrd(content: bytes, ticket: Ticket | None = None) -> VolumeData:
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = np.array(directions).T, origin
     voxels = np.frombuffer(raw, dtype).reshape(shape)
-    return VolumeData(voxels.astype(dtype.newbyteorder("="), copy=False), matrix)
+    return VolumeData(voxels.astype(dtype.newbyteorder("="), copy=False), matrix, remarks)
 
 
 def _unpacked(body: bytes, ticket: Ticket | None) -> bytearray:

@@ -121,6 +121,14 @@ class Client(LearningRoutes):
         identity = request_id or new_request_id()
         return an_object(self.http.json("POST", f"/infer/{part(model)}", query, ticket=ticket, answer_s=INFERENCE_S, request_id=identity))
 
+    def heat_map(
+        self, study: str, finding: str, model: str, file: Path, ticket: Cancellable | None = None, request_id: str | None = None
+    ) -> Path:
+        """Where a model looked for a finding, as NRRD on the grid of the study's volume. Cancelled here, it leaves the queue there."""
+        query = {"finding": finding, "model": model, "output": "nrrd"}
+        path = f"/headct/studies/{part(study)}/heatmap"
+        return self.http.download(path, query, file, ticket, answer_s=INFERENCE_S, request_id=request_id or new_request_id())
+
     def cancel_inference(self, request_id: str, ticket: Cancellable | None = None) -> int:
         """Takes an inference back, for everybody who asked under this id; how many."""
         return int(an_object(self.http.json("DELETE", f"/headct/queue/{part(request_id)}", ticket=ticket), "cancelled")["cancelled"])

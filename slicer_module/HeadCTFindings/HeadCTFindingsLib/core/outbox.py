@@ -111,7 +111,7 @@ class Outbox:
         parts = []
         if waiting:
             problem = next((letter.problem for letter in waiting if letter.problem), "")
-            parts.append(f"{len(waiting)} not sent yet" + (f" ({problem})" if problem else ""))
+            parts.append(f"{len(waiting)} not sent yet" + (f" ({problem.rstrip('.')})" if problem else ""))
         if refused:
             parts.append(f"{len(refused)} refused by the server")
         return ", ".join(parts)

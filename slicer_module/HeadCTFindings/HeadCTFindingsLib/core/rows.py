@@ -93,10 +93,17 @@ def groups(
 
 
 def alarms(catalogue: Catalogue, prediction: PredictionView) -> tuple[str, ...]:
-    """Keys of the findings above threshold that count by themselves, in the order of acuity, then of probability."""
-    rows = [row for row in _rows(catalogue, prediction, None).values() if row.alarm]
-    rows.sort(key=lambda row: (ACUITIES.index(row.acuity) if row.acuity in ACUITIES else len(ACUITIES), -(row.probability or 0.0)))
-    return tuple(row.key for row in rows)
+    """Keys of the findings above threshold that count by themselves, in the order of acuity, then of probability.
+
+    A family is as urgent as its most urgent member above threshold: large ventricles with hydrocephalus are critical.
+    """
+    rows = _rows(catalogue, prediction, None)
+
+    def rank(key: str) -> tuple[int, float]:
+        family = [rows[key], *(row for row in rows.values() if row.positive and key in catalogue.ancestors(row.key))]
+        return min((_urgency(row.acuity), -(row.probability or 0.0)) for row in family)
+
+    return tuple(sorted((key for key, row in rows.items() if row.alarm), key=rank))
 
 
 def headline(catalogue: Catalogue, prediction: PredictionView) -> str:
@@ -114,13 +121,21 @@ def headline(catalogue: Catalogue, prediction: PredictionView) -> str:
 
 
 def _named(catalogue: Catalogue, prediction: PredictionView, key: str) -> str:
-    """A finding with the most probable of those below it that are above threshold: the particular says more than the general."""
-    below = [each.key for each in catalogue.findings if key in catalogue.ancestors(each.key) and each.key in prediction.keys]
-    flagged = [each for each in below if prediction.positive[prediction.index(each)]]
-    if not flagged:
-        return catalogue.name(key)
-    best = max(flagged, key=lambda each: float(prediction.probability[prediction.index(each)]))
-    return f"{catalogue.name(key)} ({catalogue.name(best).lower()})"
+    """A finding with what is above threshold below it: all that is more urgent, else the most probable.
+
+    The particular says more than the general, and nothing critical hides behind what is not.
+    """
+    below = [each for each in catalogue.findings if key in catalogue.ancestors(each.key) and each.key in prediction.keys]
+    flagged = [each for each in below if prediction.positive[prediction.index(each.key)]]
+    flagged.sort(key=lambda each: -float(prediction.probability[prediction.index(each.key)]))
+    urgent = [each for each in flagged if _urgency(each.acuity) < _urgency(catalogue[key].acuity)]
+    particular = urgent or flagged[:1]
+    return catalogue.name(key) + (f" ({', '.join(each.name.lower() for each in particular)})" if particular else "")
+
+
+def _urgency(acuity: str) -> int:
+    """0 for critical; behind all others what the server knows and this module does not."""
+    return ACUITIES.index(acuity) if acuity in ACUITIES else len(ACUITIES)
 
 
 def _rows(catalogue: Catalogue, prediction: PredictionView | None, calls: Calls | None) -> dict[str, Row]:

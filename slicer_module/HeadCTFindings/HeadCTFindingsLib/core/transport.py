@@ -128,11 +128,19 @@ class Transport:
                     pass  # it has refused, and the answer says why
                 return _as_json(_body(self._answer(connection)))
 
-    def download(self, path: str, query: Mapping[str, Any], file: Path, ticket: Cancellable | None = None, answer_s: float = 60.0) -> Path:
+    def download(
+        self,
+        path: str,
+        query: Mapping[str, Any],
+        file: Path,
+        ticket: Cancellable | None = None,
+        answer_s: float = 60.0,
+        request_id: str | None = None,
+    ) -> Path:
         """GETs a file and reports `Transfer`; it appears whole or not at all. Returns where it is."""
         partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
         try:
-            with self._exchange("GET", path, query, {}, 0, ticket, answer_s, None) as connection:
+            with self._exchange("GET", path, query, {}, 0, ticket, answer_s, request_id) as connection:
                 answer = self._answer(connection)
                 total, got = int(answer.headers.get("Content-Length") or 0), 0
                 with partial.open("wb") as target:

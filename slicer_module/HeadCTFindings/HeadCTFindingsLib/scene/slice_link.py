@@ -11,7 +11,7 @@ from typing import Any
 import qt
 import vtk
 
-from ..core.frame import Frame, view_centre, view_normal
+from ..core.frame import Frame, view_normal
 from . import views
 
 
@@ -51,11 +51,11 @@ class SliceLink:
 
     @property
     def index(self) -> int | None:
-        """The model slice through the middle of the view."""
+        """The model slice that the view shows, wherever it was moved in its own plane."""
         node = views.slice_node()
         if self._frame is None or node is None:
             return None
-        return self._frame.index_at(view_centre(views.to_array(node.GetSliceToRAS())))
+        return self._frame.index_of_view(views.to_array(node.GetSliceToRAS()))
 
     def jump(self, index: int) -> None:
         """Moves the view to a model slice, however the view is turned."""

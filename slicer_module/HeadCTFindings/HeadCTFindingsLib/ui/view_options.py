@@ -13,11 +13,12 @@ from .signal import Signal
 
 
 class ViewOptions:
-    """Emits `changed(name, on)` for a switch, `asked_heatmap(path)` for a map's file, "" to take it away."""
+    """Emits `changed(name, on)` for a switch, `wanted_heatmap(on)` for the selected finding's, `asked_heatmap(path)` for one in a file."""
 
     def __init__(self, preferences: Preferences) -> None:
         self.changed = Signal("name of the setting and whether it is on")
-        self.asked_heatmap = Signal("path of the map, empty to take it away")
+        self.wanted_heatmap = Signal("whether the map of the selected finding is wanted")
+        self.asked_heatmap = Signal("path of a map")
         self._preferences = preferences
         self.boxes: dict[str, Any] = {}
         self._slots: list[Any] = []
@@ -29,18 +30,35 @@ class ViewOptions:
         ):
             self.boxes[name] = self._box(name, text, tip)
         self.heatmap_button = button(
-            _("Where the model looked ..."),
-            _("Lays the file of `headct-molre predict --heatmap` over the scan; again takes it away"),
+            _("Show for the selected finding"),
+            _("Lays over the scan where the model looked for the finding that is selected in the table; again takes it away"),
             self._heatmap,
         )
         self.heatmap_button.setCheckable(True)
+        self.file_button = button(
+            _("From a file ..."), _("Lays the file of `headct-molre predict --heatmap` over the scan"), self._heatmap_file
+        )
+        self._heatmap_text = label()
+        self._heatmap_text.hide()
         self._advice = label()
         first, second = list(self.boxes.values())[:2], list(self.boxes.values())[2:]
-        self.widget = column(row(*first, 1), row(*second, 1), row(self.heatmap_button, 1), self._advice)
+        self.widget = column(
+            row(*first, 1), row(*second, 1), row(self.heatmap_button, self.file_button, 1), self._heatmap_text, self._advice
+        )
 
     def advise(self, text: str) -> None:
         """A line about the view, or nothing."""
         show_text(self._advice, text)
+
+    def show_heatmap(self, on: bool, text: str) -> None:
+        """Whether a map is there or asked for, and what has to be said of it."""
+        self.heatmap_button.setChecked(on)
+        show_text(self._heatmap_text, text)
+
+    @property
+    def heatmap_text(self) -> str:
+        """What is said of the map."""
+        return str(self._heatmap_text.text)
 
     def _box(self, name: str, text: str, tip: str) -> Any:
         made = qt.QCheckBox(text)
@@ -56,8 +74,9 @@ class ViewOptions:
         return made
 
     def _heatmap(self, *_arguments: Any) -> None:
-        path = ""
-        if self.heatmap_button.checked:
-            path = qt.QFileDialog.getOpenFileName(self.widget, _("A heat map"), "", "NIfTI (*.nii.gz *.nii)")
-            self.heatmap_button.setChecked(bool(path))
-        self.asked_heatmap.emit(path)
+        self.wanted_heatmap.emit(bool(self.heatmap_button.checked))
+
+    def _heatmap_file(self, *_arguments: Any) -> None:
+        path = qt.QFileDialog.getOpenFileName(self.widget, _("A heat map"), "", "NIfTI (*.nii.gz *.nii)")
+        if path:
+            self.asked_heatmap.emit(path)
