@@ -44,10 +44,12 @@ VERSION_CHANGES = Counter(
     registry=REGISTRY,
 )  # fmt: skip
 RESCORED = Counter(
-    "headct_rescored_studies", "Studies that were ranked anew after a change of the served version, by model", ("model",), registry=REGISTRY,
+    "headct_rescored_studies", "Studies that were ranked anew after a change of the served version, by model", ("model",),
+    registry=REGISTRY,
 )  # fmt: skip
 RESCORING_LEFT = Gauge(
-    "headct_rescoring_left", "Studies that are still to be ranked anew from stored features, by model", ("model",), registry=REGISTRY,
+    "headct_rescoring_left", "Studies that are still to be ranked anew from stored features, by model", ("model",),
+    registry=REGISTRY,
 )  # fmt: skip
 _QUEUE = Gauge("headct_queue_length", "Inferences that wait for a device", registry=REGISTRY)
 
