@@ -24,6 +24,7 @@ from headct_molre.server.devices import inference_devices
 from headct_molre.server.loaded import LoadedModels
 from headct_molre.server.pools import Pools
 from headct_molre.server.queue import InferenceQueue
+from headct_molre.server.rescoring import Rescoring
 from lib.activelearning.first import FirstStudy
 from lib.activelearning.random import RandomStudy
 from lib.activelearning.ranked import RankedStudy
@@ -33,6 +34,7 @@ from lib.gate import checked_session
 from lib.heatmaps import HeatMaps
 from lib.infers.headct import HeadCT, Images, Serving
 from lib.learning.training_jobs import TrainingJobs
+from lib.metrics import rescored
 from lib.trainers.headct import FineTune
 
 
@@ -77,6 +79,7 @@ class HeadCTApp(MONAILabelApp):
             config.init(name, str(Path(self.app_dir) / "model"), self.conf, None, serving=serving)
             infers[name] = config.infer()
             self._tasks[name] = config.trainer()
+        self.rescoring = Rescoring(self.store, features, list(infers), rescored)
         return infers
 
     def init_trainers(self) -> dict[str, FineTune]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InvalidRequest
+from .output import written_whole
 
 if TYPE_CHECKING:
     from .training.finetune import FineTuneProgress, FineTuneTask
@@ -58,7 +59,8 @@ def finetune(options: argparse.Namespace) -> int:
         task = _same(read_task(folder), task, folder)
     else:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / TASK).write_text(task.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+        with written_whole(folder / TASK) as partial:  # for its owner alone: the store's URL may hold a password
+            partial.write_text(task.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
     with _bar() as listener:
         result = run_task(task, folder, listener)
     print("\n".join(result.summary))

@@ -1,5 +1,7 @@
 """`headct-molre finetune`: the same fine-tune without a server."""
 
+import stat
+
 import pytest
 
 from corrected_studies import QUICK, shifted_site
@@ -50,5 +52,7 @@ def test_a_folder_of_another_fine_tune_is_refused(tmp_path, home, capsys):
     arguments = ["finetune", "--store", site.url, "--studies", str(tmp_path / "studies"), "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert "too_few_corrections" in capsys.readouterr().err
+    assert stat.S_IMODE((tmp_path / "out" / "task.json").stat().st_mode) == 0o600, "the store's URL may hold a password"
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
     assert main([*arguments, "--set", "seed=3"]) == 2
     assert "other_task" in capsys.readouterr().err

@@ -43,6 +43,14 @@ VERSION_CHANGES = Counter(
     "headct_version_changes", "Changes of the served version, by model and action (promoted, rolled_back)", ("model", "action"),
     registry=REGISTRY,
 )  # fmt: skip
+RESCORED = Counter(
+    "headct_rescored_studies", "Studies that were ranked anew after a change of the served version, by model", ("model",),
+    registry=REGISTRY,
+)  # fmt: skip
+RESCORING_LEFT = Gauge(
+    "headct_rescoring_left", "Studies that are still to be ranked anew from stored features, by model", ("model",),
+    registry=REGISTRY,
+)  # fmt: skip
 _QUEUE = Gauge("headct_queue_length", "Inferences that wait for a device", registry=REGISTRY)
 
 
@@ -68,6 +76,12 @@ def inference_timed(model: str) -> Iterator[None]:
 def training_ended(model: str, outcome: str, seconds: float) -> None:
     """Counts a training job that ended, or that was interrupted."""
     TRAININGS.labels(model, outcome).observe(seconds)
+
+
+def rescored(model: str, studies: int, left: int) -> None:
+    """Counts studies that were ranked anew by a version of a model."""
+    RESCORED.labels(model).inc(studies)
+    RESCORING_LEFT.labels(model).set(left)
 
 
 def watch_queue(length: Callable[[], float]) -> None:

@@ -9,6 +9,7 @@ How it keeps answering:
   before is answered from the store without waiting. A request that waits holds no thread, so `/info/` answers while many wait.
 - Batch inference has a thread and processes of its own and gives way to readers (`batch.BatchInference`).
 - Training runs in a process of its own with a lower priority, watched by a thread (`learning.training_jobs.TrainingJobs`).
+- After a change of the served version, a thread that gives way ranks the studies anew (`headct_molre.server.rescoring`).
 - At SIGTERM, what waits is handed back and what runs may end, while the server still answers (`stopping.GracefulStop`).
 - One server process. The store takes several processes; MONAI Label's task list and sessions do not.
 
@@ -73,7 +74,8 @@ def make_app(config: ServerConfig) -> ASGIApp:
             watch_queue(lambda: running.queue.length)
             await run_in_threadpool(running.batch.begin)
             running.training.begin()
-            stop = GracefulStop(running.queue, (running.batch, running.training), config.stop_s)
+            running.rescoring.begin()
+            stop = GracefulStop(running.queue, (running.batch, running.training, running.rescoring), config.stop_s)
             leave_out_what_is_loaded()
             HEALTH.phase = "running"
             event(logger, logging.INFO, "ready", version=__version__, models=",".join(headct_app().infer_tasks()))

@@ -134,18 +134,43 @@ def load_version(folder: Path) -> tuple[HeadCTClassifier, ModelCard, BackboneSpe
             "backbone_mismatch",
             f"{model} {card.version} was trained on other weights of {spec.name} than those in {backbone_path(spec.name)}.",
         )
-    if file_sha256(folder / WEIGHTS) != card.weights_sha256:
-        raise ModelUnavailable("damaged_model", f"The weights of {model} {card.version} differ from their recorded hash. Restore them.")
-    adapters: dict[str, int] = {}
+    state = _checked_weights(folder, card)
+    adapters: dict[str, int] = _molre(card, spec)
     if spec.lora_targets:
         adapters |= {"lora_rank": _integer(settings, "lora_rank"), "lora_alpha": _integer(settings, "lora_alpha")}
-    if spec.molre:
-        adapters |= {name: _integer(settings, f"molre_{name}") for name in ("experts", "rank", "router_width")}
     classifier = adapted_classifier(backbone, spec, len(card.findings), pooling=_pooling(settings), **adapters)
-    state = read_tensors(folder / WEIGHTS)
     refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
     classifier.load_state_dict({**classifier.state_dict(), **state})
     return classifier.eval(), card, spec
+
+
+def load_feature_classifier(folder: Path) -> tuple[HeadCTClassifier, ModelCard]:
+    """The part of a version that reads slice features, on the CPU: its `classify` is that of the whole version.
+
+    The backbone, which costs the memory and the seconds, is not loaded, and nothing reads slices. Raises ModelUnavailable.
+    """
+    from .backbones.spec import AbsentBackbone
+    from .classifier import HeadCTClassifier
+
+    card = read_card(folder)
+    spec = backbone_spec(card.backbone)
+    state = {name: tensor for name, tensor in _checked_weights(folder, card).items() if not name.startswith("backbone.")}
+    backbone = AbsentBackbone(version_input_px(card, spec))
+    classifier = HeadCTClassifier(backbone, spec, len(card.findings), pooling=_pooling(card.hyperparameters), **_molre(card, spec))
+    refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
+    classifier.load_state_dict(state)
+    return classifier.eval().requires_grad_(False), card
+
+
+def _checked_weights(folder: Path, card: ModelCard) -> dict[str, torch.Tensor]:
+    if file_sha256(folder / WEIGHTS) != card.weights_sha256:
+        raise ModelUnavailable("damaged_model", f"The weights of {card.name} {card.version} differ from their recorded hash. Restore them.")
+    return read_tensors(folder / WEIGHTS)
+
+
+def _molre(card: ModelCard, spec: BackboneSpec) -> dict[str, int]:
+    names = ("experts", "rank", "router_width") if spec.molre else ()
+    return {name: _integer(card.hyperparameters, f"molre_{name}") for name in names}
 
 
 def read_card(folder: Path) -> ModelCard:

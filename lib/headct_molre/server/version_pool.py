@@ -95,7 +95,8 @@ class VersionPool:
             head = self._head if strategy == "bald" else None
             kept = features if self._pool.any_features else None
             chosen = ranked(strategy, Pool(probabilities, self._estimable, self._calls.positives, kept, head), count, rng)
-        return {names[one.row]: one.why.sentence for one in chosen}
+        by = "" if strategy == BY_READERS else f" Ranked by {self.card.name} {self.card.version}."
+        return {names[one.row]: one.why.sentence + by for one in chosen}
 
     def _put(self, wanted: dict[str, str], block: SummaryBlock) -> None:
         """Adds open studies {name: content}, or changes them, where this version predicted their images."""

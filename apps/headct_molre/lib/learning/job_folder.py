@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headct_molre.errors import HeadCTError, InvalidRequest
-from headct_molre.output import replacing
+from headct_molre.output import written_whole
 from headct_molre.training.finetune import FineTuneProgress, FineTuneResult, FineTuneTask
 from headct_molre.training.finetune.job_files import CHECKPOINT, CHOICE, ERROR, INPUTS, LOG, PROGRESS, RESULT, TASK
 
@@ -38,8 +38,8 @@ class JobFolder:
     def write_task(self, task: FineTuneTask) -> None:
         """What is to be done; written before the process starts."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(self.path / TASK) as partial:
-            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        self.path.chmod(0o700)  # one that was there already
+        with written_whole(self.path / TASK) as partial:
             partial.write_text(task.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
 
     def has_task(self) -> bool:

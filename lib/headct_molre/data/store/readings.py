@@ -3,8 +3,9 @@
 A lease says that a reader has a study open. It keeps the study from being offered to more readers than it needs, and forbids
 nothing: any study can be opened by its id. A lease that has expired is no lease, whether or not its row was removed.
 
-Of two offers at the same moment, the second sees the lease of the first: they pass `alone`. In PostgreSQL locks are taken in this order:
-offers, rows of studies, rows of leases.
+Of two offers at the same moment, the second sees the lease of the first: they pass `alone`, and so does whatever writes an event, so that
+none appears after one with a higher sequence was seen. In PostgreSQL locks are taken in this order: offers, rows of studies, rows of
+leases, submissions.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ class Readings:
         """
         event = _event(study, reader, SKIPPED, _checked_reason(reason))
         with self._database.writing() as connection:
+            alone(connection, OFFERS)
             _state(connection, study)
             connection.execute(insert(READING_EVENTS).values(event))
             connection.execute(delete(LEASES).where(LEASES.c.study == study, LEASES.c.reader == reader))
@@ -137,6 +139,7 @@ class Readings:
         event = _event(study, reader, REOPENED, _checked_reason(reason))
         last = select(func.coalesce(func.max(SUBMISSIONS.c.sequence), 0)).where(SUBMISSIONS.c.study == study)
         with self._database.writing() as connection:
+            alone(connection, OFFERS)
             _state(connection, study)
             values = {"reopened_after": connection.execute(last).scalar_one(), "readings": 0, "is_open": True}
             connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(values))

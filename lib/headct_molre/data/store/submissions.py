@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from ...errors import InvalidRequest
 from ...schema import Contract, State, Submission
 from .clock import now, with_zone
-from .database import Database
+from .database import SUBMITTING, Database, alone
 from .labels import DEFAULT_RULE, checked_rule, derive_label
 from .predictions import Predictions
 from .studies import ensure_studies, ensure_study
@@ -64,11 +64,11 @@ class Submissions:
                     SUBMISSIONS.c.sequence > study["reopened_after"],
                 )
                 first = connection.execute(select(SUBMISSIONS.c.sequence).where(*since).limit(1)).first() is None
-                connection.execute(insert(SUBMISSIONS).values(row))
                 readings = study["readings"] + first
                 counted = {"submissions": study["submissions"] + 1, "readings": readings, "is_open": readings < study["readers_required"]}
                 connection.execute(update(STUDIES).where(here).values(counted))
                 connection.execute(LEASES.delete().where(LEASES.c.study == submission.study, LEASES.c.reader == submission.reader))
+                _append(connection, [row])
         except IntegrityError:
             stored = self.get(submission_id)
             if stored is None:
@@ -108,7 +108,7 @@ class Submissions:
             if by_id:
                 received = now()
                 _count(connection, studies, [submission for submission, _ in by_id.values()])
-                connection.execute(insert(SUBMISSIONS), [_row(submission, received, shown) for submission, shown in by_id.values()])
+                _append(connection, [_row(submission, received, shown) for submission, shown in by_id.values()])
         return len(by_id)
 
     def get(self, submission_id: str) -> SubmissionRecord | None:
@@ -136,7 +136,7 @@ class Submissions:
             return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
 
     def last_sequence(self) -> int:
-        """The sequence of the submission that arrived last, 0 where there is none."""
+        """The sequence of the submission that arrived last, 0 where there is none; none up to it appears later."""
         with self._database.reading() as connection:
             return connection.execute(select(func.coalesce(func.max(SUBMISSIONS.c.sequence), 0))).scalar_one()
 
@@ -168,6 +168,15 @@ def _row(submission: Submission, received: datetime, shown: Shown) -> dict[str, 
         "document": submission.model_dump_json(by_alias=True),
         "shown_probabilities": shown,
     }
+
+
+def _append(connection: Connection, rows: list[dict[str, object]]) -> None:
+    """The last step of a transaction: who has a sequence is stored before anybody gets the next one.
+
+    PostgreSQL gives sequences out at once and shows rows when their transaction ends, so that a snapshot up to a sequence could grow.
+    """
+    alone(connection, SUBMITTING)
+    connection.execute(insert(SUBMISSIONS), rows)
 
 
 def _locked(connection: Connection, names: list[str], readers_required: int) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from ...findings import finding_keys
 from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel
-from .database import Database
-from .tables import SUMMARIES
+from .database import SUMMARISING, Database, alone
+from .tables import STUDIES, SUMMARIES
 
 FEATURE_TYPE, PROBABILITY_TYPE = np.dtype("<f2"), np.dtype("<f4")
 
@@ -61,6 +61,36 @@ class Summaries:
             rows = connection.execute(query).all()
         return sorted(((row[0], row[1], int(row[2])) for row in rows), key=lambda row: -row[2])
 
+    def missing(self, model: ModelCard | PredictionModel) -> list[str]:
+        """The hashes of the images of studies that a version has no summary of, in order; the hash says nothing of the study.
+
+        Studies whose images went away are left out. Raises StoreUnavailable.
+        """
+        there = select(SUMMARIES.c.sequence).where(*_of(model), SUMMARIES.c.content_sha256 == STUDIES.c.content_sha256).exists()
+        query = select(STUDIES.c.content_sha256).where(STUDIES.c.present, STUDIES.c.content_sha256.is_not(None), ~there).distinct()
+        with self._database.reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def add(self, model: ModelCard | PredictionModel, contents: Sequence[str], probabilities: np.ndarray, features: np.ndarray) -> int:
+        """Stores summaries of a version without predictions, and returns of how many images: what has one keeps it.
+
+        `probabilities` (N, 75) in taxonomy order and `features` (N, d) of the images with these hashes. When the version predicts them for
+        a reader, the summary of that prediction takes the place of this one. Raises StoreUnavailable.
+        """
+        with self._database.writing() as connection:
+            alone(connection, SUMMARISING)
+            known = select(SUMMARIES.c.content_sha256).where(*_of(model), SUMMARIES.c.content_sha256.in_(contents))
+            there = set(connection.execute(known).scalars())
+            new = [row for row, content in enumerate(contents) if content not in there]
+            first = _next_sequence(connection)
+            values = [
+                _values(first + place, contents[row], model, np.asarray(probabilities[row], PROBABILITY_TYPE).tobytes(), features[row])
+                for place, row in enumerate(new)
+            ]
+            if values:
+                connection.execute(insert(SUMMARIES), values)
+        return len(new)
+
     def has_features(self, content_sha256: str, model: ModelCard | PredictionModel) -> bool:
         """Whether the summary of a version on the images with this hash has features. Raises StoreUnavailable."""
         query = select(func.count()).select_from(SUMMARIES).where(*_here(content_sha256, model), SUMMARIES.c.features.is_not(None))
@@ -74,16 +104,7 @@ def summarise(connection: Connection, content_sha256: str, prediction: Predictio
     known = connection.execute(select(SUMMARIES.c.features).where(*here)).first()
     if known is not None and not anew and (features is None or known.features is not None):
         return
-    values = {
-        "sequence": (connection.execute(select(func.max(SUMMARIES.c.sequence))).scalar() or 0) + 1,
-        "content_sha256": content_sha256,
-        "model": prediction.model.name,
-        "version": prediction.model.version,
-        "weights_sha256": prediction.model.weights_sha256,
-        "preparation": PREPARATION_VERSION,
-        "probabilities": probability_bytes(prediction),
-        "features": None if features is None else np.asarray(features, FEATURE_TYPE).tobytes(),
-    }
+    values = _values(_next_sequence(connection), content_sha256, prediction.model, probability_bytes(prediction), features)
     connection.execute(delete(SUMMARIES).where(*here))
     connection.execute(insert(SUMMARIES).values(values))
 
@@ -91,6 +112,25 @@ def summarise(connection: Connection, content_sha256: str, prediction: Predictio
 def probability_bytes(prediction: Prediction) -> bytes:
     """The probabilities of a prediction as a summary holds them."""
     return np.array([result.probability for result in prediction.findings], PROBABILITY_TYPE).tobytes()
+
+
+def _next_sequence(connection: Connection) -> int:
+    return (connection.execute(select(func.max(SUMMARIES.c.sequence))).scalar() or 0) + 1
+
+
+def _values(
+    sequence: int, content_sha256: str, model: ModelCard | PredictionModel, probabilities: bytes, features: np.ndarray | None
+) -> dict[str, object]:
+    return {
+        "sequence": sequence,
+        "content_sha256": content_sha256,
+        "model": model.name,
+        "version": model.version,
+        "weights_sha256": model.weights_sha256,
+        "preparation": PREPARATION_VERSION,
+        "probabilities": probabilities,
+        "features": None if features is None else np.asarray(features, FEATURE_TYPE).tobytes(),
+    }
 
 
 def _here(content_sha256: str, model: ModelCard | PredictionModel) -> tuple[ColumnElement[bool], ...]:

@@ -54,7 +54,7 @@ def studies_in(folders: Mapping[str, Folder], known: Collection[str] = (), top: 
 
 def volume_found(folder: str, file: File, settled: bool) -> Found:
     """A volume file as a study."""
-    return Found(FolderImages(_joined(folder, file.name), file.format, f"{file.size}:{file.mtime_ns}"), settled)
+    return Found(FolderImages(_joined(folder, file.name), file.format, f"{file.size}:{file.mtime_ns}", patient=file.patient), settled)
 
 
 def _below(folders: Mapping[str, Folder]) -> dict[str, _Below]:

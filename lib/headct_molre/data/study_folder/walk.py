@@ -24,12 +24,13 @@ _TRIES = 8  # files of a folder that are opened to see whether they are DICOM
 
 
 class File(NamedTuple):
-    """A volume file with the name of its format, its size in bytes and its time in nanoseconds."""
+    """A volume file with the name of its format, its size in bytes, its time in nanoseconds, and of DICOM a digest of its patient."""
 
     name: str
     format: str
     size: int
     mtime_ns: int
+    patient: str | None = None
 
     def is_settled(self, now: float) -> bool:
         """Whether it has been left alone for a while, so that it is no longer being copied."""
@@ -124,6 +125,7 @@ def _unchanged(root: Path, path: str, before: Folder | None) -> Folder | None:
 
 def _read(root: Path, path: str, before: Folder | None) -> Folder:
     now, place = time.time(), os.path.join(root, path)
+    known = {} if before is None else {file.name: file for file in before.volumes}
     status = os.stat(place, follow_symlinks=False)
     if not stat.S_ISDIR(status.st_mode):
         raise FileNotFoundError  # a link took its place
@@ -144,7 +146,7 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
                 if suffix is None or (suffix == ".dcm" and path):
                     others.append(entry.name)
                 elif (file := _file(entry, FORMATS[suffix])) is not None:
-                    volumes.append(file)
+                    volumes.append(_with_patient(place, file, known.get(file.name)) if suffix == ".dcm" else file)
     others.sort()
     names = hash(tuple(others))
     if before is not None and before.settled and (before.mtime_ns, before.names) == (status.st_mtime_ns, names):
@@ -181,6 +183,21 @@ def _file(entry: os.DirEntry[str], kind: str) -> File | None:
     except OSError:
         return None  # removed since its name was read
     return File(entry.name, kind, status.st_size, status.st_mtime_ns)
+
+
+def _with_patient(folder: str, file: File, before: File | None) -> File:
+    """A DICOM file with its patient, whose header is read again only where it may have changed."""
+    same = before is not None and before._replace(patient=None) == file
+    return file._replace(patient=before.patient if same and before is not None else dicom_patient(Path(folder, file.name)))
+
+
+def dicom_patient(path: Path) -> str | None:
+    """A digest of the patient of a DICOM file; None where it names none or cannot be read."""
+    try:
+        identity = study_identity(path)
+    except OSError:
+        return None
+    return None if identity is None else patient_digest(identity.patient_id)
 
 
 def _is_new(mtime_ns: int, now: float) -> bool:

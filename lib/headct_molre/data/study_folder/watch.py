@@ -24,7 +24,7 @@ from ..store.studies import StudyImages
 from .look import Found, studies_in, volume_found
 from .names import study_names
 from .reconcile import Changes, compare
-from .walk import File, Folder, Walk, walk
+from .walk import File, Folder, Walk, dicom_patient, walk
 
 logger = logging.getLogger("headct_molre.folder")
 
@@ -172,7 +172,9 @@ class StudyFolder:
         for suffix in FORMATS:
             status = _status(self.root / f"{study}{suffix}")
             if status is not None and stat.S_ISREG(status.st_mode):
-                return volume_found("", File(f"{study}{suffix}", FORMATS[suffix], status.st_size, status.st_mtime_ns), settled=True)
+                file = File(f"{study}{suffix}", FORMATS[suffix], status.st_size, status.st_mtime_ns)
+                patient = dicom_patient(self.root / file.name) if suffix == ".dcm" else None
+                return volume_found("", file._replace(patient=patient), settled=True)
         status = _status(self.root / study)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return None

@@ -108,7 +108,7 @@ def check_offers(connection: Connection, report: StoreReport) -> None:
 def _check_summaries(connection: Connection, report: StoreReport, same: ColumnElement[bool]) -> None:
     alone = select(SUMMARIES.c.content_sha256).where(~select(PREDICTIONS.c.model).where(same).exists()).order_by(SUMMARIES.c.sequence)
     found = [content[:12] for content in connection.execute(alone).scalars()]
-    report.note("lone_summaries", "summaries have no prediction (by content)", found, harmless=True)
+    report.note("lone_summaries", "summaries have no prediction, as after a promotion (by content)", found, harmless=True)
 
 
 def _is_shown(text: str | None) -> bool:

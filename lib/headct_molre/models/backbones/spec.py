@@ -125,6 +125,18 @@ class NormalisedBackbone(nn.Module):
         return (slices - self.mean) / self.std if self.normalises else slices
 
 
+class AbsentBackbone(NormalisedBackbone):
+    """Stands for a backbone that is not loaded, where slice features are there already; it has no tensors and reads no slice."""
+
+    def __init__(self, input_px: tuple[int, int]) -> None:
+        nn.Module.__init__(self)
+        self.input_px = input_px
+
+    def forward(self, slices: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Raises RuntimeError."""
+        raise RuntimeError("the backbone was not loaded")
+
+
 def model_input(spec: BackboneSpec, hu: np.ndarray, input_px: tuple[int, int] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """HU (S, H, W) on the backbone's grid -> windowed slices (S', C, H', W') in 0..1, and which of them are real (S',).
 

@@ -52,7 +52,7 @@ def read_corrections(store: StudyStore, until: int, rule: str) -> list[Correctio
         rows = connection.execute(facts.where(SUBMISSIONS.c.sequence <= until).order_by(SUBMISSIONS.c.sequence)).all()
     if not rows:
         return []
-    last: datetime = with_zone(rows[-1].received_at)
+    last: datetime = with_zone(max(row.received_at for row in rows))  # who waited for the store may come after one received later
     drawn = store.readings.random_studies(last)
     submissions: dict[str, list[Submission]] = {}
     for row in rows:

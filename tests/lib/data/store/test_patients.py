@@ -1,5 +1,7 @@
 """Which studies are of one patient is known to the store, the patient's number to nobody."""
 
+import shutil
+
 import pytest
 
 from headct_molre.data.store import StudyStore, sqlite_url
@@ -24,6 +26,26 @@ def test_the_scan_of_dicom_folders_finds_the_studies_of_one_patient(store, tmp_p
     assert patients["a"] == patients["b"] != patients["c"]
     assert_unknown(store_url, NUMBER, patient_digest(NUMBER))
     assert check_store(store.database).consistent
+
+
+def test_single_dicom_files_in_the_studies_folder_have_their_patients_too(store, tmp_path, store_url):
+    for name, patient in (("a", NUMBER), ("b", NUMBER), ("c", "ANONYMOUS")):
+        single_file(tmp_path, name, patient)
+    (tmp_path / "d.dcm").write_bytes(b"no DICOM")
+    aged(tmp_path / "d.dcm")
+    folder = StudyFolder(tmp_path, store.folder)
+    folder.scan()
+    assert store.studies.ids() == ["a", "b", "c", "d"]
+    patients = store.studies.patients()
+    assert patients.keys() == {"a", "b"}
+    assert patients["a"] == patients["b"]
+    assert_unknown(store_url, NUMBER, patient_digest(NUMBER))
+    aged(single_file(tmp_path, "b", "other"), 100)  # what takes its place may be another patient
+    folder.scan()
+    assert store.studies.patients()["b"] != patients["b"]
+    single_file(tmp_path, "e", NUMBER)
+    assert folder.find("e").study == "e"
+    assert store.studies.patients()["e"] == patients["a"]
 
 
 def test_a_folder_of_two_patients_stands_for_itself(store, tmp_path):
@@ -107,6 +129,13 @@ def with_patient(root, folder, patient, uid=None):
         dataset.PatientID = patient
         dataset.save_as(file)
     return aged(place)
+
+
+def single_file(root, study, patient):
+    place = with_patient(root, study, patient)
+    file = next(place.iterdir()).rename(root / f"{study}.dcm")
+    shutil.rmtree(place)
+    return aged(file)
 
 
 def assert_unknown(url, *texts):

@@ -1,9 +1,11 @@
 """Submissions: append-only, one record for a retry, with the probabilities that their reader saw."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from headct_molre.data.store import StudyStore
@@ -31,6 +33,34 @@ def test_what_arrived_after_a_submission_is_found_by_its_sequence(store):
     assert store.submissions.studies_after(0) == {"study-1", "study-2"}
     assert store.submissions.studies_after(first) == {"study-1"}
     assert store.submissions.studies_after(store.submissions.last_sequence()) == set()
+
+
+def test_a_snapshot_up_to_a_sequence_never_grows(store):
+    """One who has a sequence and has not committed yet holds up whoever would get the next one."""
+    has_sequence, may_commit = threading.Event(), threading.Event()
+
+    @event.listens_for(store.database.engine, "after_cursor_execute")
+    def _first_waits(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO submissions") and not has_sequence.is_set():
+            has_sequence.set()
+            may_commit.wait(30)
+
+    def snapshot():
+        last = store.submissions.last_sequence()
+        return last, store.submissions.studies_after(0) - store.submissions.studies_after(last)
+
+    with ThreadPoolExecutor(3) as pool:
+        sent = [pool.submit(store.submissions.add, submission(study="study-1"))]
+        assert has_sequence.wait(30)
+        sent.append(pool.submit(store.submissions.add, submission("ben", study="study-2")))
+        sent.append(pool.submit(store.submissions.add_many, [(submission("cleo", study="study-3"), None)]))
+        assert wait(sent, timeout=0.5).done == set()
+        before = snapshot()
+        may_commit.set()
+        for each in sent:
+            each.result(30)
+    assert before == (0, set())
+    assert snapshot()[1] == {"study-1", "study-2", "study-3"}
 
 
 def test_a_retry_is_stored_once_and_answered_with_the_first_record(store):
