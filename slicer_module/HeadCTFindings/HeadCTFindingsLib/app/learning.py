@@ -170,6 +170,8 @@ class Learning:
 
         def seen(found: tuple[JobView, dict[str, Any]]) -> None:
             job, part = found
+            if self._connection.state.lost:
+                self._connection.refresh()  # it has just answered
             self._set(job=job, log=log.add(part), problem=job.problem)
             if not job.running:
                 self._looked = 0.0

@@ -25,8 +25,8 @@ class RetrainPanel:
         self._learning = learning
         self._log_shown = ""
         self._pages: tempfile.TemporaryDirectory[str] | None = None
-        self._page = label()
-        self._page.hide()
+        self.page = label()
+        self.page.hide()
         self._readiness = label()
         self.mode = qt.QComboBox()
         self.mode.addItem(_("quick: minutes, no GPU needed"), "quick")
@@ -51,7 +51,7 @@ class RetrainPanel:
         self.reason.setToolTip(_("Kept in the history of versions; needed where the gate did not say promote"))
         self.promote_button = button(_("Promote"), "", self._promote)
         self.rollback_button = button(_("Roll back"), "", self._roll_back)
-        self._deciding = column(self.gate.widget, row(self.report_button, 1), self._page)
+        self._deciding = column(self.gate.widget, row(self.report_button, 1), self.page)
         self._acting = column(row(self.reason, self.promote_button, self.rollback_button))
         self._served = label()
         self._news = label()
@@ -137,7 +137,7 @@ class RetrainPanel:
         file.write_text(page, encoding="utf-8")
         opened = qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(file)))
         where = _("The report is open in the browser. It lies in {file}") if opened else _("No browser could be opened. Open {file}")
-        show_text(self._page, where.format(file=file))
+        show_text(self.page, where.format(file=file))
 
 
 def _readiness(state: LearningState) -> str:
