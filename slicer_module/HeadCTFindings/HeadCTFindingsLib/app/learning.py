@@ -172,7 +172,7 @@ class Learning:
             job, part = found
             if self._connection.state.lost:
                 self._connection.refresh()  # it has just answered
-            self._set(job=job, log=log.add(part), problem=job.problem)
+            self._set(job=job, log=log.add(part), problem="")  # its line says why it failed
             if not job.running:
                 self._looked = 0.0
                 if job.promoted:
