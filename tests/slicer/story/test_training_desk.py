@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import qt
 
+from walk.cohort import read_as_colleague
 from walk.hospital import CORRECTED, SEEN, token
 from walk.radiologist import Radiologist
 from walk.server import StoryServer
@@ -31,12 +32,12 @@ def at_training(person: Radiologist) -> Radiologist:
     return person
 
 
-def train(person: Radiologist, settings: dict[str, Any]) -> None:
+def train(person: Radiologist, settings: dict[str, Any], seconds: float = 120) -> None:
     """Starts one, and waits until it learns."""
     learning = person.app.learning
     learning.settings = settings
     person.press(person.panels.retrain.start_button)
-    person.wait(lambda: job_of(person) is not None and job_of(person).epoch, "the first epoch", seconds=120)
+    person.wait(lambda: job_of(person) is not None and job_of(person).epoch, "the first epoch", seconds)
 
 
 def job_of(person: Radiologist) -> Any:
@@ -120,6 +121,26 @@ def test_a_training_outlives_a_power_failure_and_what_it_made_serves_by_itself(
     trainer.never_waited(P99_MS, LONGEST_MS)
     trainer.stand_up()
     _a_reader_may_look_and_not_decide(at_training(chair(hospital_server.address, token(hospital_server, "anna", "reader"))), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_full_mode_runs_on_the_demo_and_says_what_it_cannot_show(reader: Radiologist, server: StoryServer) -> None:
+    read_as_colleague(server)
+    at_training(reader)
+    panel, learning = reader.panels.retrain, reader.app.learning
+    panel.mode.setCurrentIndex(panel.mode.findData("full"))
+    learning.refresh()
+    reader.wait(lambda: panel.start_button.enabled, "readiness")
+    train(reader, {"epochs": 1, "strengths": [4.0]}, seconds=900)
+    reader.wait(lambda: not job_of(reader).running, "the end", seconds=900)
+    assert job_of(reader).state == "succeeded", panel.stage.text
+    reader.wait(lambda: learning.state.gate is not None, "the gate's report")
+    reader.look_at(panel.rollback_button)
+    reader.picture("full_mode")
+    (made,) = [row for row in learning.state.versions if row.version == job_of(reader).version]
+    assert made.parent == RELEASED
+    reader.never_waited(P99_MS, LONGEST_MS)
 
 
 def _the_whole_report_opens_from_a_file(person: Radiologist, monkeypatch: pytest.MonkeyPatch) -> None:
