@@ -68,12 +68,6 @@ def test_a_training_that_is_cancelled_leaves_nothing_and_another_can_be_started(
     trainer.picture("training_cancelled")
     assert versions(hospital_server) == [RELEASED]
     assert not leftovers(hospital_server)
-    panel.mode.setCurrentIndex(panel.mode.findData("full"))
-    trainer.press(panel.start_button)
-    trainer.wait(lambda: job_of(trainer) is not None and job_of(trainer).state == "failed", "the refusal", seconds=120)
-    trainer.look_at(panel.widget)
-    trainer.picture("full_mode_refused")
-    assert "images" in panel.stage.text, "there are features of these studies, and no images"
     trainer.never_waited(P99_MS, LONGEST_MS)
 
 
@@ -118,9 +112,24 @@ def test_a_training_outlives_a_power_failure_and_what_it_made_serves_by_itself(
     trainer.press(panel.rollback_button)
     trainer.wait(lambda: trainer.state.prediction.version == RELEASED, "the released version")
     assert (trainer.state.prediction.probability == before.probability).all()
+    hospital_server.ask("POST", "/headct/models/demo/promote", {"version": made, "reason": "somebody else decides"})
+    learning.refresh()
+    trainer.wait(lambda: trainer.state.prediction.version == made, "what somebody else had served")
+    assert learning.state.news == f"{made} is served now."
     trainer.never_waited(P99_MS, LONGEST_MS)
     trainer.stand_up()
     _a_reader_may_look_and_not_decide(at_training(chair(hospital_server.address, token(hospital_server, "anna", "reader"))), monkeypatch)
+
+
+@pytest.mark.slow
+def test_full_mode_without_images_is_refused_with_the_way_out(trainer: Radiologist) -> None:
+    panel = trainer.panels.retrain
+    panel.mode.setCurrentIndex(panel.mode.findData("full"))
+    trainer.press(panel.start_button)
+    trainer.wait(lambda: job_of(trainer) is not None and job_of(trainer).state == "failed", "the refusal", seconds=120)
+    trainer.look_at(panel.widget)
+    trainer.picture("full_mode_refused")
+    assert "images" in panel.stage.text, "there are features of these studies, and no images"
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ def hospital(folder: Path) -> StoryServer:
     """The server, not started: corrections of 400 studies with stored features in its store, and one phantom to be read."""
     private = folder / "studies" / ".headct"
     server = StoryServer(folder, auth="tokens", promotion="automatic", train_threads="1", store=f"sqlite:///{private / 'store.db'}")
-    server.run("phantom", str(folder / "made"), "--count", "1", "--seed", "3", "--matrix", "256")
+    server.run("phantom", str(folder / "made"), "--count", "1", "--seed", "3", "--matrix", "128")
     private.mkdir(parents=True)
     (folder / "made" / "phantom-0001.nii.gz").rename(server.studies / f"{SEEN}.nii.gz")
     server.run(str(private), str(CORRECTED), module="corrected_studies")

@@ -45,8 +45,11 @@ def run(site, name="job", **config):
     return run_task(task, site.job(task, name))
 
 
-def test_lora_learns_and_the_version_is_served(site):
+def test_lora_learns_and_the_version_is_served(site, caplog):
+    caplog.set_level("INFO")
     result = run(site)
+    assert "epoch 2: loss" in caplog.text
+    assert "AUC" not in caplog.text, "no held-out correction chooses an epoch"
     assert result.outcome == "hold", "ten studies prove nothing"
     assert (result.parent, result.counts["replayed"]) == ("2.0", 0)
     folder = find_version("demo", result.version)
