@@ -86,7 +86,7 @@ def test_a_training_outlives_a_power_failure_and_what_it_made_serves_by_itself(
     trainer.wait(lambda: job_of(trainer).state == "interrupted", "the server again", seconds=120)
     assert panel.stage.text == "Interrupted: the server was stopped; it can go on"
     assert versions(hospital_server) == [RELEASED]
-    trainer.wait(lambda: not trainer.app.connection.state.lost, "that the panel knows it", seconds=5)
+    trainer.wait(lambda: not trainer.app.connection.state.lost, "that the panel knows it", seconds=10)
     trainer.wait(lambda: panel.resume_button.isVisible() and not learning.state.problem, "that it can be resumed")
     trainer.look_at(panel.resume_button)
     trainer.picture("training_interrupted")
