@@ -39,7 +39,7 @@ class LearningRoutes:
         return an_object(self.http.json("DELETE", f"/headct/jobs/{part(job_id)}", ticket=ticket))
 
     def resume_job(self, job_id: str, ticket: Cancellable | None = None) -> dict[str, Any]:
-        """Goes on with a job that was interrupted or cancelled."""
+        """Goes on with a job that was interrupted."""
         return an_object(self.http.json("POST", f"/headct/jobs/{part(job_id)}/resume", ticket=ticket))
 
     def job_log(self, job_id: str, after: int = 0, ticket: Cancellable | None = None) -> dict[str, Any]:
