@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,3 +114,7 @@ def of_patients(site: Site, patients: dict[str, str]) -> None:
     with site.store.database.writing() as connection:
         for study, patient in patients.items():
             connection.execute(update(STUDIES).where(STUDIES.c.study == study).values(patient_key=patient))
+
+
+if __name__ == "__main__":
+    shifted_site(Path(sys.argv[1]), int(sys.argv[2]))

@@ -212,7 +212,8 @@ def _end_epoch(logits: Logits, state: RunState, task: Task, steps: int, pace: Pa
     progress.step, progress.studies = 0, 0
     progress.loss_sum = progress.seconds = progress.waiting_seconds = 0.0
     if group.first:
-        logger.info("epoch %d: loss %.4f, validation AUC %.4f%s", row["epoch"], row["loss"], metric, " (best)" if better else "")
+        judged = f", validation AUC {metric:.4f}{' (best)' if better else ''}" if task.validation_count else ""
+        logger.info("epoch %d: loss %.4f%s", row["epoch"], row["loss"], judged)
 
 
 def _stops(state: RunState, config: TrainingConfig) -> bool:

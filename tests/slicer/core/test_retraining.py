@@ -77,7 +77,10 @@ def test_corrections_become_a_version_that_serves_and_can_be_taken_back(tina, an
     gate = GateSummary.from_json(tina.gate(MODEL, job.version))
     assert (gate.candidate, gate.champion, gate.outcome) == (job.version, "2.0", job.outcome)
     assert gate.needs_reason  # a handful of studies shows nothing
-    assert "<html" in tina.gate_page(MODEL, job.version)
+    page = tina.gate_page(MODEL, job.version)
+    assert "<html" in page
+    # A file has no headers: the policy is inside, before anything that an imported report could bring.
+    assert page.lower().startswith('<!doctype html><meta http-equiv="content-security-policy" content="default-src &#x27;none&#x27;;')
     candidate = next(row for row in version_rows(tina.versions(MODEL)) if row.candidate)
     assert (candidate.version, candidate.parent) == (job.version, "2.0")
     assert tina.diff(MODEL, "2.0", job.version)["same_weights"] is False

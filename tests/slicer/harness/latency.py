@@ -12,13 +12,14 @@ PERIOD_MS = 10
 
 
 class LatencyProbe:
-    """Records by how many milliseconds each tick of a 10 ms timer came late; a context manager around the story."""
+    """Records by how many milliseconds each tick of a 10 ms timer came late; a context manager around the story, also inside itself."""
 
     def __init__(self) -> None:
         self._timer = qt.QTimer()
         self._timer.setTimerType(qt.Qt.PreciseTimer)
         self._timer.timeout.connect(self._tick)
         self._last = 0.0
+        self._depth = 0
         self.late_ms: list[float] = []
 
     def _tick(self, *_: Any) -> None:
@@ -27,11 +28,16 @@ class LatencyProbe:
         self._last = now
 
     def __enter__(self) -> LatencyProbe:
-        self._last = time.perf_counter()
-        self._timer.start(PERIOD_MS)
+        self._depth += 1
+        if self._depth == 1:
+            self._last = time.perf_counter()
+            self._timer.start(PERIOD_MS)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         self._timer.stop()
         if time.perf_counter() - self._last > PERIOD_MS / 1000:
             self._tick()

@@ -1,4 +1,4 @@
-"""One server for all stories, and a reader at the module for each."""
+"""The servers of the stories, and a reader at the module for each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import qt
 
 from harness.session import load_module
 from walk.cohort import put_studies
+from walk.hospital import hospital
 from walk.radiologist import Radiologist
 from walk.server import StoryServer
 
@@ -31,17 +32,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoryServer]:
     running.kill()
 
 
+@pytest.fixture(scope="session")
+def hospital_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoryServer]:
+    """With tokens, and a gate that promotes by itself."""
+    running = hospital(tmp_path_factory.mktemp("hospital"))
+    running.start()
+    running.wait()
+    yield running
+    running.kill()
+
+
 @pytest.fixture
-def sit_down(slicer: Any, server: StoryServer, tmp_path: Path) -> Iterator[Callable[[], Radiologist]]:
-    """Opens the module, which was connected to this server before; all is closed at the end."""
-    for name, value in (("server", server.address), ("reader", "anna"), ("strategy", "first")):
-        qt.QSettings().setValue(f"HeadCTFindings/{name}", value)
+def chair(slicer: Any, tmp_path: Path) -> Iterator[Callable[..., Radiologist]]:
+    """Opens the module, which was connected to a server before, or tried to; all is closed at the end."""
     window = slicer.app.window()
     window.resize(1600, 1000)
     window.findChild(qt.QDockWidget, "PanelDockWidget").setMinimumWidth(560)
     sitting: list[Radiologist] = []
 
-    def sit() -> Radiologist:
+    def sit(address: str, token: str = "") -> Radiologist:
+        for name, value in (("server", address), ("token", token), ("reader", "anna"), ("strategy", "first")):
+            qt.QSettings().setValue(f"HeadCTFindings/{name}", value)
         pictures = Path(os.environ.get("HEADCT_STORY_PICTURES", tmp_path / "pictures"))
         person = Radiologist(load_module(), slicer, pictures)
         sitting.append(person)
@@ -51,6 +62,12 @@ def sit_down(slicer: Any, server: StoryServer, tmp_path: Path) -> Iterator[Calla
     yield sit
     for person in sitting:
         person.stand_up()
+
+
+@pytest.fixture
+def sit_down(chair: Callable[..., Radiologist], server: StoryServer) -> Callable[[], Radiologist]:
+    """At the server that asks for no token."""
+    return lambda: chair(server.address)
 
 
 @pytest.fixture

@@ -372,3 +372,26 @@ def test_what_is_cancelled_never_arrives(reader: Radiologist) -> None:
     assert not reader.state.working
     process(1.0)
     assert (reader.state.study, reader.state.prediction, reader.bench.volume) == ("", None, None)
+
+
+def test_an_upload_that_is_cancelled_midway_leaves_nothing_on_the_server(reader: Radiologist, server: StoryServer) -> None:
+    before = studies(server)
+    noise = np.random.default_rng(2).integers(-1000, 1000, (300, 512, 512), dtype=np.int16)  # 157 MB
+    scene_volume(reader, noise, np.diag([0.5, 0.5, 0.5, 1.0]), "large")
+    panel = reader.panels.study
+    reader.press(panel.volume_button)
+    if panel.consent.widget.isVisible():
+        reader.press(panel.allow_button)
+    reader.wait(lambda: reader.state.share is not None, "the first part")
+    assert 0 < reader.state.share < 1
+    events.click(panel.cancel_button)
+    assert not reader.state.working
+    process(1.0)
+    assert reader.state.refusal is None
+    assert reader.state.study == ""
+    assert studies(server) == before
+    server.ask("POST", "/headct/studies/scan")
+    assert studies(server) == before
+    assert not [path.name for path in server.studies.rglob("*") if path.is_file() and path.stat().st_size > noise.nbytes // 20]
+    assert panel.volume_button.enabled
+    assert panel.next_button.enabled

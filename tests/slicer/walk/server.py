@@ -23,6 +23,7 @@ class StoryServer:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.studies = folder, folder / "studies"
+        self.token = ""  # with which `ask` asks
         self.settings = settings
         self.log = folder / "server.log"
         with socket.socket() as free:
@@ -39,16 +40,17 @@ class StoryServer:
     def environment(self) -> dict[str, str]:
         """The library of this tree, a home of its own, no GPU and one thread, so that the window has a core for itself."""
         given = {
-            "PYTHONPATH": str(ROOT / "lib"),
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "lib"), str(ROOT / "tests"))),
             "HEADCT_MOLRE_HOME": str(self.folder / "home"),
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
         }
         return {**os.environ, **given}
 
-    def run(self, *arguments: str) -> None:
-        """Another command of headct-molre, to its end."""
-        subprocess.run([str(PYTHON), "-m", "headct_molre.cli", *arguments], check=True, env=self.environment, capture_output=True)
+    def run(self, *arguments: str, module: str = "headct_molre.cli") -> str:
+        """Another command of headct-molre, or of the tests, to its end; what it printed."""
+        command = [str(PYTHON), "-m", module, *arguments]
+        return subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, text=True).stdout
 
     def start(self) -> None:
         """Begins to start; `ready` tells when it answers."""
@@ -82,7 +84,8 @@ class StoryServer:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of an answer, for what a colleague at another computer does. Raises HTTPError."""
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.address}{path}", content, {"Content-Type": "application/json"}, method=method)
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        request = urllib.request.Request(f"{self.address}{path}", content, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 

@@ -15,6 +15,7 @@ from ...findings import finding_keys
 from ...schema import ModelCard
 from ..examples import Examples
 from ..source_set import SourceSet, drawn, read_source_set
+from .config import FineTuneConfig
 from .corrections import Correction, label_array
 from .split import Split, check_trainable
 from .study_features import Found, StudyFeatures
@@ -69,9 +70,9 @@ def gather(task: FineTuneTask, base: StudyFeatures, version: Path, split: Split,
     wanted = [*split.trained, *split.held_out]
     found = base.of(wanted, lambda done: tell(done / len(wanted)))
     if task.config.mode == "full":
-        found = {one.study: found[one.study] for one in wanted if one.study in found and base.images(one) is not None}
+        found = {one.study: found[one.study] for one in wanted if one.study in found and base.has_images(one)}
     trained, held_out = ([one for one in part if one.study in found] for part in (split.trained, split.held_out))
-    check_trainable(trained, task.config)
+    _check(trained, len(wanted) - len(found), len(wanted), task.config)
     source = read_source_set(version, base.card)
     learn = _examples(trained, found, label_array(trained, task.config.uncertain))
     judge = _examples(held_out, found, label_array(held_out))
@@ -84,6 +85,18 @@ def gather(task: FineTuneTask, base: StudyFeatures, version: Path, split: Split,
         "source": 0 if source is None else len(source),
     }
     return Inputs(base, trained, held_out, learn, judge, source, counts, _sha256(task, base, trained, held_out, learn, judge))
+
+
+def _check(trained: Sequence[Correction], missing: int, wanted: int, config: FineTuneConfig) -> None:
+    """Raises InvalidRequest as `check_trainable` does, and says so where it is for want of images."""
+    try:
+        check_trainable(trained, config)
+    except InvalidRequest as error:
+        if not missing:
+            raise
+        instead = ", or train in quick mode, which needs stored features only" if config.mode == "full" else ""
+        message = f"{error.message} The images of {missing} of {wanted} corrected studies are not there: put them back{instead}."
+        raise InvalidRequest(error.code, message, field=error.field, status=error.status) from None
 
 
 def patients_of(corrections: Sequence[Correction]) -> np.ndarray:

@@ -86,6 +86,11 @@ class StudyFeatures:
         images = self._places.store.folder.images(correction.study)
         return None if images is None else self._places.studies / images.path
 
+    def has_images(self, correction: Correction) -> bool:
+        """Whether the images of a study whose features were found can be trained on: they are there, or lie prepared."""
+        path = self.images(correction)
+        return path is not None and (path.exists() or self._prepared_cache.get(self.contents[correction.study], self.spec.grid) is not None)
+
     def _stored(self, content: str) -> Found | None:
         for cache in self._caches:
             if (found := cache.get(content)) is not None:

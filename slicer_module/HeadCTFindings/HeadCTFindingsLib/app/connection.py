@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..core.catalogue import Catalogue
 from ..core.client import Client
-from ..core.connection import ModelState, Status, check_connection, normalised
+from ..core.connection import Address, ModelState, Status, check_connection, normalised
 from ..core.errors import Unreachable, sentence
 from ..core.worker import Ticket, Worker
 from ..ui.signal import Signal
@@ -19,7 +19,8 @@ REFRESH_S = 15.0  # between two looks at the queue and the health of the server
 class ConnectionState:
     """`phase` is "unknown", "connecting", "connected" or "failed"; then `step`, `problem` and `remedy` say where it ended and what to do.
 
-    `lost` is whether the server answered before and does not now: work goes on, and what is submitted waits.
+    `lost` is whether the server answered before and does not now, or not to this token any more (step "token"): work goes on, and what is
+    submitted waits.
     """
 
     phase: str = "unknown"
@@ -33,18 +34,19 @@ class ConnectionState:
 
 
 class Connection:
-    """Emits `changed(state)`, `connected()` once the server and its findings are known, and `left()` before another one is tried."""
+    """Emits `changed(state)`, `connected()` once it and its findings are known, `left()` before another server or person comes."""
 
     def __init__(self, worker: Worker, preferences: Preferences) -> None:
         self.changed = Signal("the ConnectionState")
         self.connected = Signal("the server answers and its findings are known")
-        self.left = Signal("another server is wanted: what is open belongs to the one before")
+        self.left = Signal("another server or another person's token: what is open belongs to the one before")
         self.preferences = preferences
         self.state = ConnectionState(address=preferences["server"])
         self.client: Client | None = None
         self.catalogue: Catalogue | None = None
         self._worker = worker
         self._ticket: Ticket | None = None
+        self._known: tuple[Address, str] | None = None  # the last server, and whose token it was
 
     @property
     def reader(self) -> str:
@@ -70,6 +72,7 @@ class Connection:
             return
         if self.client is not None and self.client.address != known:
             self.left.emit()
+            self._known = None
         self.client = None
         self.preferences["server"], self.preferences["token"] = known.base, token
         self._set(ConnectionState("connecting", known.base))
@@ -107,7 +110,10 @@ class Connection:
             self._set(replace(self.state, model=_chosen(self.state.status, name)))
 
     def _walked(self, found: tuple[Client, Status, Catalogue]) -> None:
-        self.client, status, self.catalogue = found
+        client, status, self.catalogue = found
+        if self._known is not None and self._known != (client.address, status.reader):
+            self.left.emit()
+        self.client, self._known = client, (client.address, status.reader)
         self._show(status)
         self.connected.emit()
 
@@ -121,18 +127,22 @@ class Connection:
         self._set(ConnectionState("connected", status.address.base, status, _chosen(status, self.preferences["model"])))
 
     def _fail(self, error: BaseException) -> None:
-        step, message, remedy = "address", sentence(error), ""
-        if isinstance(error, Unreachable):
-            step, message, remedy = error.step, error.message, error.remedy
-        self._set(ConnectionState("failed", self.state.address, step=step, problem=message, remedy=remedy))
+        self._set(ConnectionState("failed", self.state.address, **_reason(error, "address")))
 
     def _lost(self, error: BaseException) -> None:
-        self._set(replace(self.state, lost=True, problem=sentence(error)))
+        self._set(replace(self.state, lost=True, **_reason(error, "http")))
 
     def _set(self, state: ConnectionState) -> None:
         if state != self.state:
             self.state = state
             self.changed.emit(state)
+
+
+def _reason(error: BaseException, step: str) -> dict[str, str]:
+    """Step, problem and remedy; `step` where the error knows none."""
+    if isinstance(error, Unreachable):
+        return {"step": error.step, "problem": error.message, "remedy": error.remedy}
+    return {"step": step, "problem": sentence(error), "remedy": ""}
 
 
 def _chosen(status: Status, wanted: str) -> ModelState | None:

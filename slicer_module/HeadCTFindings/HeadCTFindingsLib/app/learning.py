@@ -71,12 +71,14 @@ class Learning:
         self._log = LogTail()
         self._looked = self._polled = 0.0
         self._before: PredictionView | None = None
+        self._told = ""  # the version of which it was last said that it is served
+        self._of = ("", "")  # the server and the model that all this is about
         connection.changed.connect(self._connection_changed)
         connection.connected.connect(self.refresh)
         reading.predicted.connect(self._predicted)
 
     def refresh(self, *_arguments: object) -> None:
-        """Looks at readiness, versions, the last job and the candidate's gate report."""
+        """Looks at readiness, versions, the last job and the gate's report."""
         client, model = self._connection.client, self._connection.model
         if client is None or not model or (self._overview is not None and self._overview.pending):
             return
@@ -85,10 +87,11 @@ class Learning:
         def look(ticket: Ticket) -> _Overview:
             readiness = Readiness.from_json(client.training(model, ticket))
             versions = version_rows(client.versions(model, ticket))
-            job = client.job(readiness.running, ticket) if readiness.running else next(iter(client.jobs("train", 1, ticket)), None)
-            judged = next((row for row in versions if row.candidate and row.gate in JUDGED), None)
-            gate = GateSummary.from_json(client.gate(model, judged.version, ticket)) if judged is not None else None
-            return _Overview(readiness, versions, JobView.from_json(job) if job is not None else None, gate)
+            found = client.job(readiness.running, ticket) if readiness.running else next(iter(client.jobs("train", 1, ticket)), None)
+            job = JobView.from_json(found) if found is not None else None
+            judged = _judged(job if job is not None and job.model == model else None, versions)
+            gate = GateSummary.from_json(client.gate(model, judged, ticket)) if judged else None
+            return _Overview(readiness, versions, job, gate)
 
         self._overview = self._worker.submit(look, self._seen, self._no_overview, label="Looking at training", lane=LANE)
 
@@ -122,7 +125,7 @@ class Learning:
         def work(ticket: Ticket) -> Any:
             return client.promote(model, version, reason=reason, against=against, reader=who, ticket=ticket)
 
-        self._do(work, lambda _event: self._serve(f"{version} is served now."), "Promoting")
+        self._do(work, lambda _event: self._serve(version, f"{version} is served now."), "Promoting")
 
     def roll_back(self, reason: str) -> None:
         """Has the version before served again."""
@@ -133,7 +136,7 @@ class Learning:
         def work(ticket: Ticket) -> Any:
             return client.rollback(model, reason=reason, reader=who, ticket=ticket)
 
-        self._do(work, lambda event: self._serve(f"{event['after']} is served again."), "Rolling back")
+        self._do(work, lambda event: self._serve(event["after"], f"{event['after']} is served again."), "Rolling back")
 
     def fetch_page(self, shown: Callable[[str], None]) -> None:
         """The gate's report as HTML, given to `shown`: a browser has no token, so the page is fetched here."""
@@ -167,30 +170,33 @@ class Learning:
 
         def seen(found: tuple[JobView, dict[str, Any]]) -> None:
             job, part = found
-            self._set(job=job, log=log.add(part), problem=job.problem)
+            if self._connection.state.lost:
+                self._connection.refresh()  # it has just answered
+            self._set(job=job, log=log.add(part), problem="")  # its line says why it failed
             if not job.running:
                 self._looked = 0.0
                 if job.promoted:
-                    self._serve(f"The gate promoted {job.version}; it is served now.")
+                    self._serve(job.version, f"The gate promoted {job.version}; it is served now.")
                 else:
                     self.refresh()
 
         self._poll = self._worker.submit(look, seen, self._no_overview, label="Following training", lane=LANE)
 
     def _seen(self, overview: _Overview) -> None:
-        before = self.state.served
+        before, self._told = self.state.served, self._told or self.state.served
         job = overview.job if overview.job is not None and overview.job.model == self._connection.model else None
-        self._set(readiness=overview.readiness, versions=overview.versions, job=job, gate=overview.gate or self.state.gate)
-        if before and self.state.served != before and not self.state.news:
-            self._serve(f"{self.state.served} is served now.")
+        self._set(readiness=overview.readiness, versions=overview.versions, job=job, gate=overview.gate)
+        if before and self.state.served not in (before, self._told):
+            self._serve(self.state.served, f"{self.state.served} is served now.")
 
     def _no_overview(self, error: BaseException) -> None:
         """A server without these routes has no training; anything else is said."""
         missing = isinstance(error, ServerError) and error.status in (403, 404)
         self._set(problem="" if missing else sentence(error), readiness=None if missing else self.state.readiness)
 
-    def _serve(self, news: str) -> None:
+    def _serve(self, version: str, news: str) -> None:
         """Another version predicts: the open study is predicted again, and what changed is shown."""
+        self._told = version
         self._before = self._reading.state.prediction
         self._set(news=news, problem="", changes="")
         self._connection.refresh()
@@ -214,9 +220,24 @@ class Learning:
 
     def _connection_changed(self, state: ConnectionState) -> None:
         self._set(may_train=state.status is not None and state.status.may_train)
+        of = (state.address, self._connection.model)
+        if of != self._of and state.phase == "connected":
+            self._of, self._told = of, ""
+            self.close()
+            self._set(readiness=None, versions=(), job=None, log="", gate=None, problem="", news="", changes="")
+            self.refresh()
 
     def _set(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
         if state != self.state:
             self.state = state
             self.changed.emit(state)
+
+
+def _judged(job: JobView | None, versions: tuple[VersionRow, ...]) -> str:
+    """The version whose report is shown: that of the last training, which may be served or rejected by now, else the candidate's."""
+    if job is not None and job.running:
+        return ""
+    if job is not None and job.version is not None and any(row.version == job.version for row in versions):
+        return job.version
+    return next((row.version for row in versions if row.candidate and row.gate in JUDGED), "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from .transport import Cancellable, Transport, a_list, an_object, part
@@ -37,7 +39,7 @@ class LearningRoutes:
         return an_object(self.http.json("DELETE", f"/headct/jobs/{part(job_id)}", ticket=ticket))
 
     def resume_job(self, job_id: str, ticket: Cancellable | None = None) -> dict[str, Any]:
-        """Goes on with a job that was interrupted or cancelled."""
+        """Goes on with a job that was interrupted."""
         return an_object(self.http.json("POST", f"/headct/jobs/{part(job_id)}/resume", ticket=ticket))
 
     def job_log(self, job_id: str, after: int = 0, ticket: Cancellable | None = None) -> dict[str, Any]:
@@ -57,8 +59,8 @@ class LearningRoutes:
         return an_object(self.http.json("GET", f"/headct/models/{part(model)}/versions/{part(version)}/gate", ticket=ticket))
 
     def gate_page(self, model: str, version: str, ticket: Cancellable | None = None) -> str:
-        """The gate's report as one HTML page: to be written to a file and opened, since a browser has no token."""
-        return self.http.text(f"/headct/models/{part(model)}/versions/{part(version)}/gate.html", ticket=ticket)
+        """The gate's report as one HTML page, fit to be written to a file and opened: a browser has no token."""
+        return _with_policy(*self.http.page(f"/headct/models/{part(model)}/versions/{part(version)}/gate.html", ticket=ticket))
 
     def diff(self, model: str, before: str, after: str, ticket: Cancellable | None = None) -> dict[str, Any]:
         """What differs between two versions."""
@@ -86,3 +88,14 @@ class LearningRoutes:
         """Goes back to the version that was served before; the event of the history."""
         body = {"reason": reason, "reader": reader}
         return an_object(self.http.json("POST", f"/headct/models/{part(model)}/rollback", body=body, ticket=ticket))
+
+
+def _with_policy(page: str, policy: str) -> str:
+    """The page with its policy inside: a file has no headers, and a report that was imported may hold foreign scripts.
+
+    It stands before all that the page says of itself, right after the declaration without which browsers fall back to old ways.
+    """
+    declared = re.match(r"\s*<!doctype html>", page, re.IGNORECASE)
+    start = declared.end() if declared else 0
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
+    return page[:start] + meta + page[start:] if policy else page

@@ -85,10 +85,11 @@ class Transport:
                 connection.send(content)
             return _as_json(_body(self._answer(connection, accept)))
 
-    def text(self, path: str, ticket: Cancellable | None = None) -> str:
-        """The text of a page."""
+    def page(self, path: str, ticket: Cancellable | None = None) -> tuple[str, str]:
+        """A page, and the Content-Security-Policy that the server sent with it, empty where there is none."""
         with self._exchange("GET", path, None, {}, 0, ticket, ANSWER_S, None) as connection:
-            return _body(self._answer(connection)).decode("utf-8", "replace")
+            answer = self._answer(connection)
+            return _body(answer).decode("utf-8", "replace"), answer.headers.get("Content-Security-Policy") or ""
 
     def upload(
         self,

@@ -31,6 +31,12 @@ def button(text: str, tip: str, pressed: Callable[..., None]) -> Any:
     return made
 
 
+def allow(made: Any, tip: str, why_not: str) -> None:
+    """Enables a button, or disables it and says why in its tip."""
+    made.setEnabled(not why_not)
+    made.setToolTip(why_not or tip)
+
+
 def row(*parts: Any) -> Any:
     """A horizontal layout of widgets; an int is a stretch."""
     made = qt.QHBoxLayout()

@@ -54,7 +54,7 @@ class ConnectionPanel:
         status = state.status
         self.status_line.setText(_status_line(state))
         self.test_button.setEnabled(state.phase != "connecting")
-        failed = state.phase == "failed"
+        failed = state.phase == "failed" or state.lost
         show_text(self._problem, f"<b>{coloured(state.problem, BAD)}</b><br>{state.remedy}" if failed else "")
         show_text(self._facts, "\n".join(status.lines) if status is not None else "")
         given = status is not None and bool(status.reader)
@@ -84,6 +84,8 @@ def _status_line(state: ConnectionState) -> str:
     status = state.status
     if status is None:
         return coloured("○ ", WARN) + _("Not connected: press Test connection")
+    if state.lost and state.step == "token":
+        return coloured("● ", BAD) + _("The server does not take your token any more; your calls are kept here. Enter a new one")
     if state.lost:
         return coloured("● ", BAD) + _("The server went away; your calls are kept here and sent when it answers")
     model = state.model.title if state.model is not None else _("no model can be used")

@@ -26,4 +26,7 @@ class GateView:
         first, *rest = gate.lines(catalogue)
         if served == gate.candidate:
             first = _("{version} is served. The gate had said: {outcome}.").format(version=served, outcome=gate.outcome)
+        elif served and served != gate.champion:
+            text = _("{version} was judged against {champion}, which is not served any more. The gate had said: {outcome}.")
+            first = text.format(version=gate.candidate, champion=gate.champion, outcome=gate.outcome)
         self.widget.setText("<br>".join([f"<b>{coloured(first, _COLOURS.get(gate.outcome, WARN))}</b>", *map(escape, rest)]))

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from corrected_studies import shifted_site
+from headct_molre.data.feature_cache import FeatureCache
 from headct_molre.data.prepared_cache import PreparedCache
+from headct_molre.errors import InvalidRequest
 from headct_molre.imaging.pipeline import PreparedStudy
 from headct_molre.imaging.prepare import Prepared
 from headct_molre.models.backbones import backbone_spec
-from headct_molre.models.checkpoint import WEIGHTS, load_classifier
+from headct_molre.models.checkpoint import WEIGHTS, load_card, load_classifier
 from headct_molre.models.versions import card_of, find_version, promote
 from headct_molre.models.weights import read_tensors
 from headct_molre.schema import Quality
@@ -43,8 +45,11 @@ def run(site, name="job", **config):
     return run_task(task, site.job(task, name))
 
 
-def test_lora_learns_and_the_version_is_served(site):
+def test_lora_learns_and_the_version_is_served(site, caplog):
+    caplog.set_level("INFO")
     result = run(site)
+    assert "epoch 2: loss" in caplog.text
+    assert "AUC" not in caplog.text, "no held-out correction chooses an epoch"
     assert result.outcome == "hold", "ten studies prove nothing"
     assert (result.parent, result.counts["replayed"]) == ("2.0", 0)
     folder = find_version("demo", result.version)
@@ -71,3 +76,22 @@ def test_the_same_task_gives_the_same_bits(site, tmp_path, monkeypatch):
         made.append((version, read_tensors(find_version("demo", version) / WEIGHTS)))
     assert made[0][0] == made[1][0]
     assert all(torch.equal(tensor, made[1][1][name]) for name, tensor in made[0][1].items())
+
+
+def test_without_images_it_is_refused_with_the_reason_and_the_way_out(site):
+    for path in (site.folder / "prepared").rglob("*.*"):
+        if path.is_file():
+            path.unlink()
+    names = {f"study-{number:04d}.nii.gz" for number in range(STUDIES)}
+    assert not names & {path.name for path in site.folder.rglob("*")}
+    spec, card = backbone_spec("demo"), load_card("demo")
+    cache = FeatureCache(site.folder / "features", spec, card.backbone_sha256, spec.input_px_on("cpu"), "torch-fp32")
+    for number in range(STUDIES):  # as they lie there after a prediction
+        cache.put(
+            hashlib.sha256(f"study-{number:04d}".encode()).hexdigest(), torch.zeros(SLICES, 192), torch.ones(SLICES, dtype=torch.bool)
+        )
+    with pytest.raises(InvalidRequest) as refused:
+        run(site)
+    assert refused.value.code == "too_few_corrections"
+    assert f"The images of {STUDIES} of {STUDIES} corrected studies are not there" in refused.value.message
+    assert "quick mode" in refused.value.message
