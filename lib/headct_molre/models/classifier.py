@@ -92,6 +92,13 @@ class HeadCTClassifier(nn.Module):
         logits = torch.einsum("bs,bfs->bf", attention, scores) + self.head.bias
         return Output(logits, self.head.bias.expand_as(logits), attention[:, None] * scores, attention, router, scores)
 
+    def logits(self, features: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The logits (B, F) that `classify` gives, without the cost of evidence: what training on stored features needs."""
+        if self.pooling is None:
+            return self.head(self._adapt(features.sum(1))[0])
+        adapted, _ = self._adapt(features)
+        return self.head(torch.einsum("bs,bsd->bd", self.pooling(adapted, mask), adapted))
+
     def forward(self, slices: torch.Tensor, mask: torch.Tensor | None = None) -> Output:
         """Slices (B, S, C, H, W) in 0..1, and which of them are real (B, S), all if not given -> Output."""
         return self.classify(self.features(slices, mask), _all(slices) if mask is None else mask)

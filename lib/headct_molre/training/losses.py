@@ -22,10 +22,14 @@ class MaskedFocalLoss(torch.nn.Module):
 
     def total(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The sum over the known labels, for batches that are worked on in parts: their sums add up to the batch's."""
+        return self.weighted(logits, labels, 1.0)
+
+    def weighted(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | float) -> torch.Tensor:
+        """The sum over the known labels with weights (B, 1) of the studies."""
         loss = self.focal(logits, labels.nan_to_num(0.0)) * ~labels.isnan()
         if self.weight is not None:
             loss = loss * torch.where(labels == 1, self.weight, 1.0)
-        return loss.sum()
+        return (loss * weights).sum()
 
 
 def prevalence_weights(labels: torch.Tensor, limit: float = 10.0) -> torch.Tensor:
