@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu or cuda; chosen by itself if not given")
     parser.add_argument("--workers", type=int, default=2, help="processes that read and augment studies, for each training process")
     parser.add_argument("--version", help="name of the version; date and hash of the settings if not given")
+    parser.add_argument("--source-studies", type=int, help="studies whose features the version keeps for fine-tuning; 0 for none")
     parser.add_argument("--price-per-hour", type=float, help="of one device, to have the run's price in its record")
     parser.add_argument("--install", action="store_true", help="put the version where the server finds it")
 
@@ -36,9 +37,12 @@ def train(options: argparse.Namespace) -> int:
     from .training.config import load_config
     from .training.distributed import process_group
     from .training.run import RunOptions, run
+    from .training.source_set import MOST_STUDIES
 
     if options.workers < 0:
         raise InvalidRequest("invalid_argument", "--workers is a number of processes, 0 or more.", field="workers")
+    if (options.source_studies or 0) < 0:
+        raise InvalidRequest("invalid_argument", "--source-studies is a number of studies, 0 or more.", field="source-studies")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("headct_molre").setLevel(logging.INFO)
     config = load_config(options.model, options.config, options.settings)
@@ -50,6 +54,7 @@ def train(options: argparse.Namespace) -> int:
         options.workers,
         options.version,
         price_per_hour=options.price_per_hour,
+        source_studies=MOST_STUDIES if options.source_studies is None else options.source_studies,
     )
     with process_group(options.device) as group:
         card = run(config, where, group)

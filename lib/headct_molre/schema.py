@@ -177,7 +177,10 @@ class FindingMetrics(Contract):
 
 
 class ModelCard(Contract):
-    """What an immutable model version is, how it was made and how it performs (`model.json` beside its weights)."""
+    """What an immutable model version is, how it was made and how it performs (`model.json` beside its weights).
+
+    `source_sha256` is of the source set beside them, if there is one: features of the studies that it learned from, for fine-tuning.
+    """
 
     schema_: Literal["headct.model/1"] = Field("headct.model/1", alias="schema")
     name: Name
@@ -202,5 +205,6 @@ class ModelCard(Contract):
     reproduce: str
     parent: str | None = None
     gate_report: str | None = None
+    source_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .classifier import HeadCTClassifier
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
+# Features and labels of studies that a version was trained on, where it brings them (training/source_set.py).
+SOURCE_SET = "source.safetensors"
 
 
 def champion_folder(model: str) -> Path:
@@ -54,8 +56,10 @@ def load_card(model: str) -> ModelCard:
     return read_card(champion_folder(model))
 
 
-def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor]) -> ModelCard:
-    """Write `<folder>/<version>/`, complete or not at all, and return the card with the hash of its weights.
+def write_version(
+    folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor], source: dict[str, torch.Tensor] | None = None
+) -> ModelCard:
+    """Write `<folder>/<version>/`, complete or not at all, and return the card with the hashes of its weights and its source set.
 
     Raises ModelUnavailable if the version exists: versions are immutable.
     """
@@ -69,6 +73,9 @@ def write_version(folder: Path, card: ModelCard, tensors: dict[str, torch.Tensor
     partial.mkdir(parents=True)
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial / WEIGHTS)
     card = card.model_copy(update={"weights_sha256": file_sha256(partial / WEIGHTS)})
+    if source is not None:
+        save_file(source, partial / SOURCE_SET)
+        card = card.model_copy(update={"source_sha256": file_sha256(partial / SOURCE_SET)})
     (partial / CARD).write_text(card.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, target)
     return card

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ModelUnavailable
 from ..hashing import file_sha256
 from .aliases import set_alias
-from .checkpoint import CARD, WEIGHTS, has_champion, read_card
+from .checkpoint import CARD, SOURCE_SET, WEIGHTS, has_champion, read_card
 from .locations import home
 
 
@@ -29,7 +29,7 @@ def install_version(version: Path) -> str:
     partial = folder / f".partial-{os.getpid()}-{card.version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name in (WEIGHTS, CARD):
+    for name in (WEIGHTS, CARD, *([SOURCE_SET] if card.source_sha256 else [])):
         shutil.copyfile(version / name, partial / name)
     os.replace(partial, target)
     set_alias(folder, alias, card.version)

@@ -24,6 +24,7 @@ NOT_COMPARED = {
     "metrics",
     "parent",
     "gate_report",
+    "source_sha256",
 }
 
 

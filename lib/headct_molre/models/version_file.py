@@ -18,16 +18,17 @@ from ..hashing import file_sha256
 from ..output import replacing
 from ..schema import Contract, ModelCard, Name
 from .backbones import backbone_names
-from .checkpoint import CARD, WEIGHTS, version_folder
+from .checkpoint import CARD, SOURCE_SET, WEIGHTS, version_folder
 from .locations import home
 from .versions import card_of, find_version, gate_folder
 from .weights import tensor_names
 
 MANIFEST = "manifest.json"
 REPORTS = ("gate.json", "gate.html")
-# Everything but the weights is text that a person could read.
+TENSORS = (WEIGHTS, SOURCE_SET)
+# Everything but the tensors is text that a person could read.
 LARGEST_TEXT = 32 * 2**20
-LARGEST_WEIGHTS = 8 * 2**30
+LARGEST_TENSORS = 8 * 2**30
 PIECE = 2**20
 # The same version makes the same file, whenever it is exported.
 TIME = (1980, 1, 1, 0, 0, 0)
@@ -63,9 +64,13 @@ def export_version(model: str, version: str, path: Path) -> VersionManifest:
     for name in REPORTS:
         found = next((place / name for place in (gate_folder(model, version), folder) if (place / name).is_file()), None)
         sources |= {} if found is None else {name: found}
+    if card.source_sha256 is not None:
+        sources[SOURCE_SET] = folder / SOURCE_SET
     entries = {name: FileEntry(bytes=source.stat().st_size, sha256=file_sha256(source)) for name, source in sources.items()}
     if entries[WEIGHTS].sha256 != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights of {model} {version} differ from their recorded hash. Restore them.")
+    if card.source_sha256 is not None and entries[SOURCE_SET].sha256 != card.source_sha256:
+        raise ModelUnavailable("damaged_model", f"The source set of {model} {version} differs from its recorded hash. Restore it.")
     manifest = VersionManifest(name=model, version=version, software=f"headct-molre {__version__}", files=entries)
     with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(MANIFEST, TIME), manifest.model_dump_json(by_alias=True, indent=1))
@@ -95,7 +100,7 @@ def import_version(path: Path) -> ModelCard:
 
 def _read_manifest(archive: zipfile.ZipFile) -> VersionManifest:
     names = archive.namelist()
-    if len(set(names)) != len(names) or not set(names) <= {MANIFEST, WEIGHTS, CARD, *REPORTS}:
+    if len(set(names)) != len(names) or not set(names) <= {MANIFEST, *TENSORS, CARD, *REPORTS}:
         raise _invalid("It holds files that no version has")
     if MANIFEST not in names or archive.getinfo(MANIFEST).file_size > LARGEST_TEXT:
         raise _invalid(f"It has no {MANIFEST}")
@@ -113,7 +118,7 @@ def _check_entries(archive: zipfile.ZipFile, manifest: VersionManifest) -> None:
         info = archive.getinfo(name)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != entry.bytes or info.flag_bits & 1:
             raise _invalid(f"{name} does not have the size that the {MANIFEST} names")
-        if entry.bytes > (LARGEST_WEIGHTS if name == WEIGHTS else LARGEST_TEXT):
+        if entry.bytes > (LARGEST_TENSORS if name in TENSORS else LARGEST_TEXT):
             raise _invalid(f"{name} is larger than a version's may be")
 
 
@@ -161,12 +166,16 @@ def _checked_card(partial: Path, manifest: VersionManifest) -> ModelCard:
         raise _invalid(f"Its {CARD} is not valid: {error.errors()[0]['msg']}") from None
     if (card.name, card.version, card.weights_sha256) != (manifest.name, manifest.version, manifest.files[WEIGHTS].sha256):
         raise _invalid(f"Its {CARD} is of another version than its {MANIFEST} says")
+    if card.source_sha256 != (manifest.files[SOURCE_SET].sha256 if SOURCE_SET in manifest.files else None):
+        raise _invalid(f"It does not hold the source set that its {CARD} names")
     if card.backbone not in backbone_names():
         raise _invalid(f"Its backbone {card.backbone!r} is not known here")
     try:
-        tensor_names(partial / WEIGHTS)  # refuses a pickle, and what is no safetensors
+        for name in TENSORS:
+            if name in manifest.files:
+                tensor_names(partial / name)  # refuses a pickle, and what is no safetensors
     except ModelUnavailable as error:
-        raise _invalid(f"Its weights cannot be read: {error.message.rstrip('.')}") from None
+        raise _invalid(f"Its tensors cannot be read: {error.message.rstrip('.')}") from None
     return card
 
 

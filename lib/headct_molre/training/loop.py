@@ -45,11 +45,14 @@ class Logits(nn.Module):
 
     def forward(self, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, F) of windowed slices, or of cached features."""
+        return self.classifier.classify(self.features(inputs, mask), mask).logits
+
+    def features(self, inputs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What the backbone gives for the inputs, float32; cached features are that already."""
         if self.cached:
-            return self.classifier.classify(inputs, mask).logits
+            return inputs
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.classifier.features(inputs, mask)
-        return self.classifier.classify(features.float(), mask).logits
+            return self.classifier.features(inputs, mask).float()
 
 
 @dataclass

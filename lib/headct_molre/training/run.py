@@ -46,6 +46,8 @@ from .prepared_cohort import PreparedCohort, prepare_cohort
 from .run_record import RunRecord, machine, peak_memory_gb, read_record, refuse_other_run, versions
 from .run_state import RunState
 from .sampling import repeat_factors
+from .source_gather import gather_source_set
+from .source_set import MOST_STUDIES, SourceSet
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,8 @@ CHECKPOINT, LOG, PREPARED = "checkpoint.safetensors", "log.csv", "prepared.json"
 class RunOptions:
     """What does not change the result of a run: where it is written, who works on it, and what it costs an hour.
 
-    `prepared` is a record of the preparation that several runs on one manifest share; without it each keeps its own.
+    `prepared` is a record of the preparation that several runs on one manifest share; without it each keeps its own. Of at most
+    `source_studies` studies of training and validation each the version keeps the features, for fine-tuning; 0 for none.
     """
 
     manifest: Path
@@ -69,6 +72,7 @@ class RunOptions:
     price_per_hour: float | None = None
     reproduce: str | None = None
     prepared: Path | None = None
+    source_studies: int = MOST_STUDIES
 
 
 def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
@@ -120,7 +124,10 @@ def run(config: TrainingConfig, options: RunOptions, group: Group) -> ModelCard:
         (options.out / "scores").mkdir(exist_ok=True)
         for split, scores in scored.items():
             write_scores(scores, options.out / "scores" / f"{split}.csv")
-        card = _write_version(options.out / "models" / config.model, card, classifier)
+        with stages("source set"):
+            most, seed = options.source_studies, config.seed
+            source = gather_source_set(logits, data, parts, most, seed, pace.workers) if most else None
+        card = _write_version(options.out / "models" / config.model, card, classifier, source)
         with stages("report"):
             _report(cohorts, scored, card, options.out / "report")
         _close(record, config, options, group, parts, prepared, factors, classifier, state, stages.seconds)
@@ -266,10 +273,10 @@ def _scores(logits: Logits, data: Data, cohort: Cohort, workers: int, group: Gro
     return Scores(tuple(study.study for study in cohort.studies), values.astype(np.float64))
 
 
-def _write_version(folder: Path, card: ModelCard, classifier: HeadCTClassifier) -> ModelCard:
+def _write_version(folder: Path, card: ModelCard, classifier: HeadCTClassifier, source: SourceSet | None) -> ModelCard:
     """The version on disk; where a killed run had written it already, it is taken as it is."""
     if not (folder / card.version).exists():
-        card = write_version(folder, card, classifier.trainable_state())
+        card = write_version(folder, card, classifier.trainable_state(), None if source is None else source.tensors())
     else:
         card = ModelCard.model_validate_json((folder / card.version / "model.json").read_bytes())
     set_champion(folder, card.version)

@@ -1,7 +1,7 @@
 """Fine-tuning of a released version from corrections."""
 
+from ..examples import Examples
 from .config import FineTuneConfig
-from .examples import Examples
 from .fit import Fitted, fit
 from .strength import Choice, choose_strength
 from .task import FineTuneProgress, FineTuneResult, FineTuneTask

@@ -13,9 +13,9 @@ from torch import nn
 
 from ...errors import HeadCTError
 from ...models.classifier import HeadCTClassifier
+from ..examples import Examples
 from ..run_state import RunState
 from .config import FineTuneConfig
-from .examples import Examples
 from .head import FeatureClassifier
 from .objective import Objective
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ...models.classifier import HeadCTClassifier
-from .examples import Examples
+from ..examples import Examples
 
 SCORED_AT_ONCE = 64
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ..examples import Examples
 from ..losses import MaskedFocalLoss, prevalence_weights
 from .config import FineTuneConfig
-from .examples import Examples
 from .head import FeatureClassifier
 
 

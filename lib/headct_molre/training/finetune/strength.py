@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ...models.classifier import HeadCTClassifier
+from ..examples import Examples
 from ..losses import MaskedFocalLoss, prevalence_weights
 from .config import FineTuneConfig
-from .examples import Examples
 from .fit import Step, Watch, fit
 
 
