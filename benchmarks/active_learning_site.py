@@ -1,4 +1,4 @@
-"""Two sites of active_learning.py: where the demo model comes from, and one with other scanners, patients and habits."""
+"""The site of active_learning.py: other scanners and other patients than where the demo model comes from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from headct_molre.data.phantom.anatomy import sample_head
 from headct_molre.data.phantom.lesions import NORMAL_SHARE, PREVALENCE, implied_findings, reshape_head, sample_findings
 from headct_molre.data.phantom.scanner import Phantom, Protocol, sample_protocol, scan
 from headct_molre.imaging.volume import Volume
+from headct_molre.training.phantom_samples import disturbed
 
 # Between air and bone, where grey and white matter, blood and CSF are told apart; what is changed there is changed round this value.
 SOFT_HU, MIDDLE_HU = (-50.0, 150.0), 35.0
@@ -18,7 +19,7 @@ SOFT_HU, MIDDLE_HU = (-50.0, 150.0), 35.0
 
 @dataclass(frozen=True)
 class Scanner:
-    """What differs from the demo's scanners: mm, degrees and HU as in `Protocol`, ranges as (low, high).
+    """What differs from the demo's scanners: mm, degrees, HU and pixels as in `Protocol`, ranges as (low, high).
 
     `contrast` multiplies the differences between soft tissues, as another tube voltage does; `shading_hu` is how much the middle of the
     head reads too high or low against its rim, as a poor beam hardening correction does.
@@ -31,30 +32,34 @@ class Scanner:
     offset_hu: tuple[float, float]
     contrast: float
     shading_hu: float
+    matrix: int
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where studies come from: a scanner, None for those of the demo; and how often its patients have which finding."""
+    """Where studies come from: a scanner, and how often its patients have which finding."""
 
     name: str
-    scanner: Scanner | None = None
+    scanner: Scanner
     prevalence: Mapping[str, float] = field(default_factory=lambda: PREVALENCE)
     normal_share: float = NORMAL_SHARE
 
-    def phantom(self, seed: int) -> Phantom:
-        """The study of a seed: anatomy, findings, protocol and noise all follow from it."""
+    def study(self, seed: int) -> tuple[Phantom, np.ndarray]:
+        """The phantom of a seed, with all that it is made of, and its pose: standard frame from RAS (4, 4).
+
+        The pose is the true one, disturbed by 3 degrees and 3 mm (standard deviation) for each axis: what phantom_samples.py takes in
+        place of the automatic alignment, which costs as much as all else.
+        """
         rng = np.random.default_rng(seed)
         head = sample_head(rng)
         keys = sample_findings(rng, self.prevalence, self.normal_share)
         head = reshape_head(head, keys, rng)
-        protocol = sample_protocol(rng)
-        if self.scanner is not None:
-            protocol = _protocol(self.scanner, protocol, rng)
+        protocol = _protocol(self.scanner, sample_protocol(rng, self.scanner.matrix), rng)
         phantom = scan(head, keys | implied_findings(head), protocol, rng)
-        volume = phantom.volume if self.scanner is None else _rendered(self.scanner, phantom)
+        volume = _rendered(self.scanner, phantom)
         # Whole numbers, as any file holds.
-        return replace(phantom, volume=Volume(np.round(volume.hu), volume.affine, volume.facts))
+        phantom = replace(phantom, volume=Volume(np.round(volume.hu), volume.affine, volume.facts))
+        return phantom, disturbed(phantom.pose, seed)
 
 
 def _protocol(scanner: Scanner, protocol: Protocol, rng: np.random.Generator) -> Protocol:
@@ -79,8 +84,6 @@ def _rendered(scanner: Scanner, phantom: Phantom) -> Volume:
     hu += scanner.shading_hu * (1 - np.clip(np.hypot(x / 68, y / 84), 0, 1) ** 2) * (volume.hu > -200)
     return Volume(np.clip(hu, -1024, 3071).astype(np.float32), volume.affine, volume.facts)
 
-
-SOURCE = Site("source")
 
 # A third of the findings is rare here: below 5 % of the studies, some of them near 1 %.
 SHIFTED_PREVALENCE = {
@@ -113,10 +116,11 @@ SHIFTED_SCANNER = Scanner(
     slice_mm=(5.0, 6.0),
     tilt_degrees=(12.0, 22.0),
     noise_hu=(5.0, 8.0),
-    blur_px=(0.8, 1.1),
+    blur_px=(0.6, 0.8),
     offset_hu=(6.0, 9.0),
     contrast=0.75,
     shading_hu=6.0,
+    matrix=192,
 )
 
 # What is offered to readers, and what the learning is measured on: the same scanner, with every finding often enough to be measured.
