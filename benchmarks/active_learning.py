@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from active_learning_plot import draw
 from active_learning_results import Measure, markdown, summary
 from active_learning_site import SHIFTED, SHIFTED_TEST
 from active_learning_studies import load_source_test, load_studies
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from headct_molre.cli import guarded
@@ -44,24 +45,30 @@ DEFAULTS = Plan()
 
 @dataclass(frozen=True)
 class Arm:
-    """Another way to tune on the corrections that the default strategy chose."""
+    """Another way to tune on the corrections that the default strategy chose, or on every study of the pool.
+
+    `strength` of the anchor: None lets the product choose it, "plan" takes that of the curves.
+    """
 
     name: str
     title: str
-    anchored: bool
-    replayed: bool
+    strength: float | Literal["plan"] | None = "plan"
+    replayed: bool = True
+    everything: bool = False
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan with what the arm takes away."""
+        """The plan with what the arm changes."""
         config = plan.config if self.replayed else plan.config.model_copy(update={"replay_weight": 0.0})
-        return replace(plan, strength=plan.strength if self.anchored else 0.0, config=config)
+        return replace(plan, strength=plan.strength if self.strength == "plan" else self.strength, config=config)
 
 
 ARMS = (
-    Arm("both", "anchor and replay", anchored=True, replayed=True),
-    Arm("anchor", "anchor, no replay", anchored=True, replayed=False),
-    Arm("replay", "replay, no anchor", anchored=False, replayed=True),
-    Arm("neither", "neither", anchored=False, replayed=False),
+    Arm("both", "anchor and replay"),
+    Arm("chosen", "anchor chosen by cross-validation, replay", strength=None),
+    Arm("anchor", "anchor, no replay", replayed=False),
+    Arm("replay", "replay, no anchor", strength=0.0),
+    Arm("neither", "neither", strength=0.0, replayed=False),
+    Arm("everything", "anchor and replay, the whole pool", everything=True),
 )
 
 
@@ -163,10 +170,12 @@ def _tune_arm(place: Place, job: tuple[Arm, int]) -> str:
     arm, seed = job
     released, pool = _loaded(place)
     run = finished(place.run(DEFAULT_STRATEGY, seed))
-    assert run is not None
+    assert run is not None, "the arms come after the curves"
     calls = read_by(pool.labels.numpy(), place.plan.reader_error, np.random.default_rng([seed, 1]))
-    corrections = pool.take(run["read"]).labelled(torch.from_numpy(calls[run["read"]]))
-    save_file(tune(released, corrections, arm.plan(place.plan), seed)[0], place.arm(arm, seed))
+    read = np.arange(len(pool)) if arm.everything else np.array(run["read"])
+    corrections = pool.take(read).labelled(torch.from_numpy(calls[read]))
+    state, strength = tune(released, corrections, arm.plan(place.plan), seed)
+    save_file(state, place.arm(arm, seed), {"strength": str(strength)})
     return f"{arm.title}, seed {seed}"
 
 
@@ -178,6 +187,11 @@ def _perform(work: Any, jobs: list[Any], processes: int, title: str) -> None:
     with get_context("spawn").Pool(min(processes, len(jobs))) as pool:
         for number, done in enumerate(pool.imap_unordered(work, jobs), 1):
             print(f"{title} {number} of {len(jobs)}: {done}, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _strength(path: Path) -> float:
+    with safe_open(path, "np") as tensors:
+        return float(tensors.metadata()["strength"])
 
 
 def _prevalence(pool: Examples) -> np.ndarray:
@@ -192,16 +206,16 @@ def _measured(place: Place, names: list[str], seeds: list[int], measure: Measure
     base = measure.aucs(released, None)
     curves: dict[str, list[dict[str, list[float]]]] = {}
     found: dict[str, list[float]] = {}
-    tail = measure.prevalence < 0.05
     for name in names:
         runs = [place.run(name, seed) for seed in seeds]
         steps = [[base, *(measure.aucs(released, state_after(run, count)) for count in corrections[1:])] for run in runs]
         curves[name] = [{what: [step[what] for step in seed] for what in base} for seed in steps]
-        found[name] = [float(np.array((finished(run) or {})["positives"][-1])[tail].sum()) for run in runs]
+        found[name] = [float(np.array((finished(run) or {})["positives"][-1])[measure.tail].sum()) for run in runs]
     arms = []
     for arm in ARMS if DEFAULT_STRATEGY in names else ():
         by_seed = [measure.aucs(released, load_file(place.arm(arm, seed))) for seed in seeds]
-        arms.append({"title": arm.title, **{what: round(float(np.mean([one[what] for one in by_seed])), 4) for what in base}})
+        means = {what: round(float(np.mean([one[what] for one in by_seed])), 4) for what in base}
+        arms.append({"title": arm.title, **means, "strengths": [_strength(place.arm(arm, seed)) for seed in seeds]})
     return {
         "seeds": seeds,
         "corrections": corrections,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from active_learning_loop import Released, State
 
 from headct_molre.evaluation.auc import finding_auc
 from headct_molre.findings import finding_keys
+from headct_molre.models.classifier import HeadCTClassifier
 from headct_molre.training.finetune import Examples
 
 # A finding that fewer of the shifted site's studies show is of the tail.
@@ -25,12 +28,16 @@ class Measure:
     source: Examples
     prevalence: np.ndarray
 
+    @property
+    def tail(self) -> np.ndarray:
+        """The findings (F,) that the pool shows rarely."""
+        return self.prevalence < TAIL_PREVALENCE
+
     def aucs(self, released: Released, state: State | None) -> dict[str, float]:
         """Mean AUC over the findings with enough cases at the shifted site, over its tail, and over the findings at the source."""
         classifier = released.tuned(state)
         target, source = (by_finding(classifier_logits(classifier, test), test) for test in (self.target, self.source))
-        tail = self.prevalence < TAIL_PREVALENCE
-        return {"target": mean(target), "tail": mean(target[tail]), "source": mean(source)}
+        return {"target": mean(target), "tail": mean(target[self.tail]), "source": mean(source)}
 
     def findings(self, released: Released) -> list[dict[str, Any]]:
         """The findings that are measured, with their share in the pool, positives in the test, and the released version's AUC."""
@@ -48,10 +55,8 @@ class Measure:
         ]
 
 
-def classifier_logits(classifier: Any, studies: Examples) -> np.ndarray:
+def classifier_logits(classifier: HeadCTClassifier, studies: Examples) -> np.ndarray:
     """Logits (N, F) of studies."""
-    import torch
-
     with torch.inference_mode():
         return np.asarray(classifier.logits(studies.features.float(), studies.mask).double().numpy())
 
@@ -70,7 +75,7 @@ def mean(aucs: np.ndarray) -> float:
 
 def labels_to_reach(corrections: Sequence[int], aucs: Sequence[float], goal: float) -> float | None:
     """Corrections at which a curve first reaches a goal, straight between the rounds; None where it does not."""
-    for (before, low), (after, high) in zip(zip(corrections, aucs, strict=True), zip(corrections[1:], aucs[1:], strict=True), strict=False):
+    for (before, low), (after, high) in pairwise(zip(corrections, aucs, strict=True)):
         if high >= goal:
             return before if low >= goal else before + (after - before) * (goal - low) / (high - low)
     return None
@@ -135,6 +140,7 @@ def markdown(document: dict[str, Any]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"| tuned on {last} corrections | shifted site | tail | source |", "| --- | ---: | ---: | ---: |"]
+    lines.append(f"| nothing: as released | {base['target']:.3f} | {base['tail']:.3f} | {base['source']:.3f} |")
     for arm in document["arms"]:
         lines.append(f"| {arm['title']} | {arm['target']:.3f} | {arm['tail']:.3f} | {arm['source']:.3f} |")
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_each_round_reads_new_studies_and_tunes_on_all_of_them(released: Release
     assert len(run["read"]) == len(set(run["read"])) == 16
     assert (run["random"] == 16) == (strategy == "random")
     states = [released.classifier.trainable_state(), *(state_after(tmp_path, count) for count in (8, 16))]
-    assert all(not torch.equal(one["head.weight"], other["head.weight"]) for one, other in zip(states, states[1:], strict=False))
+    assert all(not torch.equal(one["head.weight"], other["head.weight"]) for one, other in pairwise(states))
 
 
 def test_the_same_seed_reads_and_learns_the_same(released: Released, pool: Examples, tmp_path: Path) -> None:
