@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from headct_molre.data.store.patients import checked_patient
 from headct_molre.errors import InvalidRequest
 from headct_molre.findings import finding_keys
 from headct_molre.imaging import formats
@@ -32,6 +33,8 @@ def checked_info(info: Any) -> dict[str, Any]:
     except ValueError:
         message = "Notes are a JSON object of finite values with at most 10,000 characters; strategy is the server's."
         raise InvalidRequest("invalid_info", message, field="info") from None
+    if "patient" in info:
+        checked_patient(info["patient"])
     return info
 
 

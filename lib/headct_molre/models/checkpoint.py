@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ..errors import ModelUnavailable, NotFound
 from ..hashing import file_sha256
+from ..output import flush
 from ..schema import ModelCard
 from .aliases import ALIASES, read_aliases, set_alias
 from .backbones import backbone_names, backbone_spec
@@ -71,13 +72,22 @@ def write_version(
     partial = folder / f".partial-{os.getpid()}-{card.version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial / WEIGHTS)
-    card = card.model_copy(update={"weights_sha256": file_sha256(partial / WEIGHTS)})
-    if source is not None:
-        save_file(source, partial / SOURCE_SET)
-        card = card.model_copy(update={"source_sha256": file_sha256(partial / SOURCE_SET)})
-    (partial / CARD).write_text(card.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    try:
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial / WEIGHTS)
+        if source is not None:
+            save_file(source, partial / SOURCE_SET)
+        hashes = {
+            "weights_sha256": file_sha256(partial / WEIGHTS),
+            "source_sha256": None if source is None else file_sha256(partial / SOURCE_SET),
+        }
+        card = card.model_copy(update=hashes)
+        (partial / CARD).write_text(card.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+        for path in (*partial.iterdir(), partial):
+            flush(path)
+        os.replace(partial, target)
+        flush(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return card
 
 
@@ -100,11 +110,22 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
 
     The input has the size that the version was trained with, whatever the device.
     """
-    from .classifier import adapted_classifier
     from .lora import merge_lora
 
-    folder = champion_folder(model)
+    classifier, card, spec = load_version(champion_folder(model))
+    merge_lora(classifier.backbone)
+    return classifier.eval().requires_grad_(False).to(device), card, spec
+
+
+def load_version(folder: Path) -> tuple[HeadCTClassifier, ModelCard, BackboneSpec]:
+    """The version in a folder as it was trained, on the CPU: hashes verified, every key accounted for, LoRA beside the weights.
+
+    Raises ModelUnavailable where its files, or its backbone's, are not there or differ from their hashes.
+    """
+    from .classifier import adapted_classifier
+
     card = read_card(folder)
+    model = card.name
     spec = backbone_spec(card.backbone)
     settings = card.hyperparameters
     backbone, backbone_hash = load_backbone(spec, _input_px(settings, spec))
@@ -124,8 +145,7 @@ def load_classifier(model: str, device: str = "cpu") -> tuple[HeadCTClassifier, 
     state = read_tensors(folder / WEIGHTS)
     refuse_misfit(classifier.trainable_state(), state, folder / WEIGHTS)
     classifier.load_state_dict({**classifier.state_dict(), **state})
-    merge_lora(classifier.backbone)
-    return classifier.eval().requires_grad_(False).to(device), card, spec
+    return classifier.eval(), card, spec
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..data.cohort import Cohort, read_manifest
+from ..data.feature_cache import FeatureCache
 from ..data.prepared_cache import PreparedCache
 from ..errors import InvalidRequest
 from ..evaluation.auc import finding_auc
@@ -38,7 +39,7 @@ from .card import build_card
 from .config import TrainingConfig
 from .dataset import FeatureDataset, StudyDataset
 from .distributed import Group
-from .features import FeatureCache, embed
+from .features import embed
 from .finished import RECORD, REFUSED
 from .loop import Data, Logits, Pace, Task, predict_logits, train
 from .losses import MaskedFocalLoss, prevalence_weights
@@ -245,7 +246,7 @@ def _data(
 ) -> dict[str, Data]:
     if config.features == "images":
         return {split: StudyDataset(part, spec, classifier.input_px, config.augmentation, config.seed) for split, part in parts.items()}
-    cache = FeatureCache(options.cache / "features", spec, backbone_sha256, classifier.input_px, bf16)
+    cache = FeatureCache(options.cache / "features", spec, backbone_sha256, classifier.input_px, "bf16" if bf16 else "fp32")
     return {split: FeatureDataset(embed(classifier, spec, part, cache, options.workers, bf16, group)) for split, part in parts.items()}
 
 

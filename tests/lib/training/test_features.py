@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from headct_molre.data.cohort import Cohort, CohortStudy
+from headct_molre.data.feature_cache import FeatureCache
 from headct_molre.models.weights import load_backbone
 from headct_molre.training.distributed import Group
-from headct_molre.training.features import FeatureCache, embed
+from headct_molre.training.features import embed
 from headct_molre.training.prepared_cohort import PreparedCohort
 from small_backbones import small_backbones, use_small_backbones
 from trained_versions import active_classifier, install_backbone
@@ -38,7 +39,7 @@ def setting(tmp_path, monkeypatch):
     classifier, _ = active_classifier(spec)
     studies = tuple(CohortStudy(f"s{i}", tmp_path, f"p{i}") for i in range(3))
     prepared = PreparedCohort(Cohort(studies, np.zeros((3, 75), np.uint8)), ("0", "1", "2"), Volumes(), spec.grid, ())
-    cache = FeatureCache(tmp_path / "features", spec, sha256, classifier.input_px, False)
+    cache = FeatureCache(tmp_path / "features", spec, sha256, classifier.input_px, "fp32")
     return classifier, spec, prepared, cache
 
 
@@ -74,8 +75,8 @@ def test_a_damaged_file_is_computed_again(setting):
 def test_other_weights_sizes_and_precisions_have_folders_of_their_own(setting, tmp_path):
     _, spec, _, cache = setting
     others = [
-        FeatureCache(tmp_path / "features", spec, "0" * 64, spec.input_px, False),
-        FeatureCache(tmp_path / "features", spec, "0" * 64, (80, 80), False),
-        FeatureCache(tmp_path / "features", spec, "0" * 64, spec.input_px, True),
+        FeatureCache(tmp_path / "features", spec, "0" * 64, spec.input_px, "fp32"),
+        FeatureCache(tmp_path / "features", spec, "0" * 64, (80, 80), "fp32"),
+        FeatureCache(tmp_path / "features", spec, "0" * 64, spec.input_px, "bf16"),
     ]
     assert len({cache.folder, *(other.folder for other in others)}) == 4

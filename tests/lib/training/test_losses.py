@@ -1,8 +1,9 @@
 """The loss learns from known labels only."""
 
 import torch
+from monai.losses import FocalLoss
 
-from headct_molre.training.losses import MaskedFocalLoss, prevalence_weights
+from headct_molre.training.losses import MaskedFocalLoss, focal_loss, prevalence_weights
 
 
 def test_equals_the_formula_of_focal_loss():
@@ -10,6 +11,12 @@ def test_equals_the_formula_of_focal_loss():
     logits, labels = torch.randn(6, 4), torch.randint(0, 2, (6, 4)).float()
     p = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
     torch.testing.assert_close(MaskedFocalLoss()(logits, labels), (-((1 - p) ** 2) * p.log()).mean())
+
+
+def test_is_the_loss_of_monai():
+    torch.manual_seed(0)
+    logits, labels = 4 * torch.randn(6, 4), torch.rand(6, 4).round(decimals=1)
+    assert torch.equal(focal_loss(logits, labels, 2.0), FocalLoss(gamma=2.0, reduction="none")(logits, labels))
 
 
 def test_not_assessed_gives_neither_loss_nor_gradient():

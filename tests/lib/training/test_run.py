@@ -64,7 +64,7 @@ def test_from_a_manifest_to_predictions(cohort, cache, home, tmp_path):
     assert record["price"] == pytest.approx(2 * record["device_hours"])
     assert 0 <= record["waiting_share"] < 1
     assert record["studies_per_second"]["training"] > 0
-    assert record["seconds"].keys() == {"preparation", "features", "training", "scoring", "report"}
+    assert record["seconds"].keys() == {"preparation", "features", "training", "scoring", "source set", "report"}
     assert record["epochs"] == 2
     rows = list(csv.DictReader((out / "log.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]

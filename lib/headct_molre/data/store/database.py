@@ -22,7 +22,7 @@ from .url import parsed_url
 
 LOCK_WAIT_S = 10.0  # how long a write waits for another one before it is refused
 # Any numbers, the same for all servers of one PostgreSQL database.
-MIGRATION, REGISTRATION, OFFERS = 7_500_301, 7_500_302, 7_500_303
+MIGRATION, REGISTRATION, OFFERS, SUMMARISING = 7_500_301, 7_500_302, 7_500_303, 7_500_304
 
 
 class Database:

@@ -6,34 +6,37 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 
 from ...errors import InvalidRequest
 from .database import REGISTRATION, Database, alone
+from .patients import PatientKeys
 from .studies import StudyImages, new_study_row, upsert_studies
 from .tables import STUDIES
 
 _BATCH = 200  # studies of one transaction; one with many would hold up submissions
-_NOTED = ("path", "format", "fingerprint", "present")
+_NOTED = ("path", "format", "fingerprint", "present", "patient_key")
 
 
 class FolderImages(NamedTuple):
-    """Images that were found: `path` inside the folder with / as separator."""
+    """Images that were found: `path` inside the folder with / as separator; `patient` as `patient_digest` gives it."""
 
     path: str
     format: str
     fingerprint: str | None
     is_folder: bool = False
+    patient: str | None = None
 
 
 class FolderStudy(NamedTuple):
-    """A registered study: where its images lie, or lay before they went away."""
+    """A registered study: where its images lie, or lay before they went away, and whether its patient is noted."""
 
     study: str
     path: str
     format: str | None
     fingerprint: str | None
     present: bool
+    has_patient: bool = False
 
 
 class FolderRegistry:
@@ -42,11 +45,12 @@ class FolderRegistry:
     def __init__(self, database: Database, readers_required: int) -> None:
         self._database = database
         self._readers_required = readers_required
+        self._patients = PatientKeys(database)
 
     def studies(self) -> list[FolderStudy]:
         """All studies that have, or had, images; sorted by id."""
         table = STUDIES.c
-        query = select(table.study, table.path, table.format, table.fingerprint, table.present)
+        query = select(table.study, table.path, table.format, table.fingerprint, table.present, table.patient_key.is_not(None))
         with self._database.reading() as connection:
             rows = connection.execute(query.where(table.path.is_not(None)).order_by(table.study)).all()
         return [FolderStudy(*row) for row in rows]
@@ -67,6 +71,7 @@ class FolderRegistry:
         added: list[StudyImages] = []
         iterator = iter(found)
         while part := list(islice(iterator, _BATCH)):
+            self._patients.key(next((images.patient for images, _ in part if images.patient), None))  # its secret, before the transaction
             with self._database.writing() as connection:
                 alone(connection, REGISTRATION)
                 added += self._add(connection, part)
@@ -74,11 +79,12 @@ class FolderRegistry:
 
     def move(self, moved: Sequence[tuple[str, FolderImages]]) -> None:
         """Notes where the images of known studies are now, and that they are there."""
-        values: dict[str, Any] = {column: bindparam(f"new_{column}") for column in ("path", "format", "fingerprint", "present")}
+        values: dict[str, Any] = {column: bindparam(f"new_{column}") for column in _NOTED}
+        values["patient_key"] = func.coalesce(bindparam("new_patient_key", type_=STUDIES.c.patient_key.type), STUDIES.c.patient_key)
         statement = update(STUDIES).where(STUDIES.c.study == bindparam("key")).values(values)
         for start in range(0, len(moved), _BATCH):
             part = moved[start : start + _BATCH]
-            rows = [{"key": study, **{f"new_{column}": value for column, value in _columns(images).items()}} for study, images in part]
+            rows = [{"key": study, **{f"new_{column}": value for column, value in self._columns(images).items()}} for study, images in part]
             with self._database.writing() as connection:
                 alone(connection, REGISTRATION)
                 connection.execute(statement, rows)
@@ -97,13 +103,14 @@ class FolderRegistry:
 
         Raises InvalidRequest `study_exists` where the id has images.
         """
+        row = self._row(study, images)
         with self._database.writing() as connection:
             alone(connection, REGISTRATION)
             known = connection.execute(select(STUDIES.c.present).where(STUDIES.c.study == study).with_for_update()).first()
             if known is not None and known.present:
                 raise InvalidRequest("study_exists", "There is a study with this id already.", field="study", status=409)
             place()
-            upsert_studies(connection, [self._row(study, images)], _NOTED)
+            upsert_studies(connection, [row], _NOTED)
 
     def _add(self, connection: Connection, part: list[tuple[FolderImages, tuple[str, ...]]]) -> list[StudyImages]:
         at = select(STUDIES.c.path, STUDIES.c.study, STUDIES.c.present).where(STUDIES.c.path.in_([images.path for images, _ in part]))
@@ -132,8 +139,8 @@ class FolderRegistry:
         return added
 
     def _row(self, study: str, images: FolderImages) -> dict[str, Any]:
-        return {**new_study_row(study, self._readers_required), **_columns(images)}
+        return {**new_study_row(study, self._readers_required), **self._columns(images)}
 
-
-def _columns(images: FolderImages) -> dict[str, object]:
-    return {"path": images.path, "format": images.format, "fingerprint": images.fingerprint, "present": True}
+    def _columns(self, images: FolderImages) -> dict[str, object]:
+        patient = self._patients.key(images.patient)
+        return {"path": images.path, "format": images.format, "fingerprint": images.fingerprint, "present": True, "patient_key": patient}

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, func
 
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
 
-SKIPPED, REOPENED, REQUIRED = "skipped", "reopened", "readers_required"  # kinds of reading events
+OFFERED, SKIPPED, REOPENED, REQUIRED = "offered", "skipped", "reopened", "readers_required"  # kinds of reading events
 _FIRST = (100, 1000)  # of a list of candidates: how many are looked up before all that are eligible are listed
 
 

@@ -13,6 +13,7 @@ from ...imaging import PREPARATION_VERSION
 from ...schema import ModelCard, Prediction, PredictionModel, SubmissionModel
 from .clock import now
 from .database import Database, inserting
+from .summaries import summarise
 from .tables import PREDICTIONS, STUDIES
 
 
@@ -22,8 +23,8 @@ class Predictions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, content_sha256: str, prediction: Prediction) -> None:
-        """Stores a prediction on the images with this hash. Raises StoreUnavailable.
+    def put(self, content_sha256: str, prediction: Prediction, features: np.ndarray | None = None) -> None:
+        """Stores a prediction on the images with this hash, and its summary with `features` (d,) of the study. Raises StoreUnavailable.
 
         The first prediction of a model version on the same images stays: repeated requests get one answer.
         """
@@ -36,12 +37,13 @@ class Predictions:
             "preparation": PREPARATION_VERSION,
             "created_at": now(),
             "document": zlib.compress(prediction.to_json().encode()),
-            "probabilities": np.array([result.probability for result in prediction.findings], "<f4").tobytes(),
         }
         with self._database.writing() as connection:
-            if _first_valid(connection.execute(select(PREDICTIONS.c.document).where(here)).scalars()) is None:
+            first = _first_valid(connection.execute(select(PREDICTIONS.c.document).where(here)).scalars())
+            if first is None:
                 connection.execute(delete(PREDICTIONS).where(here))
                 connection.execute(inserting(connection, PREDICTIONS).values(row).on_conflict_do_nothing())
+            summarise(connection, content_sha256, first or prediction, features)
 
     def get(self, content_sha256: str, model: ModelCard | PredictionModel) -> Prediction | None:
         """The stored prediction of a model version on the images with this hash, as they are prepared today."""

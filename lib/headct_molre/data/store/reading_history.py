@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, cast, func, literal, null, or_, select,
 from ...errors import InvalidRequest
 from ...schema import Contract, State
 from .clock import with_zone
-from .offers import SKIPPED, skip_is_in_force
+from .offers import OFFERED, SKIPPED, skip_is_in_force
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
 
 EVERY_STUDY = "*"  # in place of an id, which never holds an asterisk
@@ -51,7 +51,8 @@ class Reading(NamedTuple):
 def history(connection: Connection, study: str) -> list[ReadingEvent]:
     """Events and submissions of a study in order of time.
 
-    With the reasons, which are written for colleagues; without calls and comments, by which a second reader would be biased.
+    With the reasons, which are written for colleagues; without calls, comments and offers, by which a second reader would be biased: an
+    offer's reason names the findings of which a model was not sure.
     """
     submissions = select(SUBMISSIONS.c.reader, SUBMISSIONS.c.received_at, SUBMISSIONS.c.submission_id).where(SUBMISSIONS.c.study == study)
     submitted = [
@@ -60,7 +61,8 @@ def history(connection: Connection, study: str) -> list[ReadingEvent]:
     ]
     added = select(STUDIES.c.added_at).where(STUDIES.c.study == study).scalar_subquery()
     of_all = (READING_EVENTS.c.study == EVERY_STUDY) & (READING_EVENTS.c.at >= added)
-    rows = select(READING_EVENTS).where(or_(READING_EVENTS.c.study == study, of_all)).order_by(READING_EVENTS.c.sequence)
+    events_here = READING_EVENTS.c.kind != OFFERED, or_(READING_EVENTS.c.study == study, of_all)
+    rows = select(READING_EVENTS).where(*events_here).order_by(READING_EVENTS.c.sequence)
     events = [
         ReadingEvent(kind=row.kind, reader=row.reader, at=with_zone(row.at), reason=row.reason or None, value=row.value)
         for row in connection.execute(rows)

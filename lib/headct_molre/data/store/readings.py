@@ -9,7 +9,7 @@ offers, rows of studies, rows of leases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -21,7 +21,8 @@ from ...readers import checked_reader
 from ...schema import Contract
 from .clock import now, with_zone
 from .database import OFFERS, Database, alone
-from .offers import REOPENED, REQUIRED, SKIPPED, any_study, first_by_id, first_of, free_for, latest_opened, wanted_from
+from .offer_events import first_offered_at_random, out_of_reach, was_random
+from .offers import OFFERED, REOPENED, REQUIRED, SKIPPED, any_study, first_by_id, first_of, free_for, latest_opened, wanted_from
 from .reading_history import EVERY_STUDY, Reading, ReadingEvent, ReadingOfMine, history, read_by, read_by_several
 from .tables import LEASES, READING_EVENTS, STUDIES, SUBMISSIONS
 
@@ -51,10 +52,11 @@ class OpenedStudy(Contract):
 
 
 class Offer(Contract):
-    """The study to read next; `again` when the reader had it open already."""
+    """The study to read next; `again` when the reader had it open already; `random` when it was drawn with no regard to any score."""
 
     lease: Lease
     again: bool
+    random: bool
 
 
 class ReadingState(Contract):
@@ -72,21 +74,29 @@ class Readings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def offer(self, reader: str, lease_s: float, order: Order = "random", another: bool = False) -> Offer | None:
+    def offer(self, reader: str, lease_s: float, order: Order = "random", another: bool = False, reason: str = "") -> Offer | None:
         """The next study for a reader, at random or by id, leased to them for `lease_s` seconds; None when there is none.
 
-        What the reader has open and not read comes first. With `another` it does not, and is given back once another is found.
-        Raises InvalidRequest `invalid_reader`.
+        What the reader has open and not read comes first. With `another` it does not, and is given back once another is found. What was not
+        open before is noted as an event, with the `reason` and whether it was drawn at random. Raises InvalidRequest `invalid_reader`.
         """
-        return self._offer(reader, lease_s, another, {"random": any_study, "id": first_by_id}[order])
+        choose = {"random": any_study, "id": first_by_id}[order]
+        return self._offer(reader, lease_s, another, choose, order == "random", lambda _: reason or order)
 
-    def offer_first(self, reader: str, candidates: Sequence[str], lease_s: float, another: bool = False) -> Offer | None:
-        """Like `offer`, the first of the candidates that this reader can be offered."""
+    def offer_first(
+        self,
+        reader: str,
+        candidates: Sequence[str],
+        lease_s: float,
+        another: bool = False,
+        reasons: Mapping[str, str] | None = None,
+    ) -> Offer | None:
+        """Like `offer`, the first of the candidates that this reader can be offered; `reasons` {study: why it is a candidate}."""
 
         def choose(connection: Connection, eligible: ColumnElement[bool]) -> str | None:
             return first_of(connection, eligible, candidates)
 
-        return self._offer(reader, lease_s, another, choose)
+        return self._offer(reader, lease_s, another, choose, False, lambda study: (reasons or {}).get(study, "ranked"))
 
     def lease(self, study: str, reader: str, lease_s: float) -> OpenedStudy:
         """Takes or renews a lease by hand. Raises NotFound `unknown_study`, InvalidRequest `invalid_reader`."""
@@ -175,7 +185,19 @@ class Readings:
         with self._database.reading() as connection:
             return read_by_several(connection, since)
 
-    def _offer(self, reader: str, lease_s: float, another: bool, choose: _Choose) -> Offer | None:
+    def random_studies(self, until: datetime | None = None) -> set[str]:
+        """Studies whose first offer was drawn at random, so that no score chose them; of the offers until a time, which has its zone."""
+        with self._database.reading() as connection:
+            return first_offered_at_random(connection, until)
+
+    def out_of_reach(self, reader: str) -> set[str]:
+        """Open studies that need not be ranked for a reader: what they read or skipped, and what anybody has open now."""
+        with self._database.reading() as connection:
+            return out_of_reach(connection, reader, now())
+
+    def _offer(
+        self, reader: str, lease_s: float, another: bool, choose: _Choose, at_random: bool, reason: Callable[[str], str]
+    ) -> Offer | None:
         checked_reader(reader)
         with self._database.writing() as connection:
             alone(connection, OFFERS)
@@ -187,11 +209,16 @@ class Readings:
                 study = choose(connection, and_(wanted, free_for(reader, at)))
             if study is None:
                 return None
+            if again:
+                at_random = was_random(connection, study, reader)
+            else:
+                event = _event(study, reader, OFFERED, reason(study)[:LONGEST_REASON], int(at_random))
+                connection.execute(insert(READING_EVENTS).values(event))
             lease = _take(connection, study, reader, at, lease_s)
             if another:
                 connection.execute(delete(LEASES).where(LEASES.c.reader == reader, LEASES.c.study != study))
             connection.execute(delete(LEASES).where(LEASES.c.expires_at <= at))
-        return Offer(lease=lease, again=again)
+        return Offer(lease=lease, again=again, random=at_random)
 
 
 def _take(connection: Connection, study: str, reader: str, at: datetime, lease_s: float) -> Lease:

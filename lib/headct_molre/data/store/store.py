@@ -12,6 +12,7 @@ from .readings import Readings
 from .studies import Studies
 from .study_list import StudyList
 from .submissions import Submissions
+from .summaries import Summaries
 from .tokens import Tokens
 
 
@@ -36,6 +37,7 @@ class StudyStore:
         self.study_list = StudyList(self.database)
         self.folder = FolderRegistry(self.database, readers_per_study)
         self.predictions = Predictions(self.database)
+        self.summaries = Summaries(self.database)
         self.jobs = Jobs(self.database)
         self.submissions = Submissions(self.database, self.predictions, readers_per_study, label_rule)
         self.readings = Readings(self.database)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,9 +13,11 @@ from sqlalchemy.dialects import postgresql
 
 from .clock import now
 from .database import REGISTRATION, Database, alone, inserting
+from .patients import PatientKeys, checked_patient, patient_digest
 from .tables import STUDIES
 
 _T = TypeVar("_T")
+PATIENT = "patient"  # the note that is not kept as it is
 _BATCH = 1000  # studies of one transaction, between which readers' submissions find their turn; SQLite takes 32,766 values
 _IMAGES = (STUDIES.c.study, STUDIES.c.path, STUDIES.c.format)
 
@@ -35,6 +37,7 @@ class Studies:
     def __init__(self, database: Database, readers_required: int) -> None:
         self._database = database
         self._readers_required = readers_required
+        self._patients = PatientKeys(database)
 
     def register(self, found: Iterable[StudyImages]) -> int:
         """Notes where the images of studies lie, new ones and known ones, and that they are there; how many were not there before.
@@ -128,16 +131,24 @@ class Studies:
             return connection.execute(query).scalar() or {}
 
     def update_info(self, study: str, info: dict[str, Any]) -> None:
-        """Merges notes into those of a study."""
-        self._change_info(study, lambda before: {**before, **info})
+        """Merges notes into those of a study. `patient` among them is the patient's number: only its key is kept, as `patient_key`.
 
-    def _change_info(self, study: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-        here = STUDIES.c.study == study
+        Raises InvalidRequest `invalid_patient`.
+        """
+        here, notes = STUDIES.c.study == study, {name: value for name, value in info.items() if name != PATIENT}
+        noted = {}
+        if PATIENT in info:
+            noted["patient_key"] = self._patients.key(patient_digest(checked_patient(info[PATIENT])))
         with self._database.writing() as connection:
             ensure_study(connection, study, self._readers_required)
-            info = change(connection.execute(select(STUDIES.c.info).where(here).with_for_update()).scalar_one())
-            connection.execute(update(STUDIES).where(here).values(info=info))
-        return info
+            before = connection.execute(select(STUDIES.c.info).where(here).with_for_update()).scalar_one()
+            connection.execute(update(STUDIES).where(here).values(info={**before, **notes}, **noted))
+
+    def patients(self) -> dict[str, str]:
+        """{study: patient's key} of the studies whose patient is known; any other study stands for a patient of its own."""
+        query = select(STUDIES.c.study, STUDIES.c.patient_key).where(STUDIES.c.patient_key.is_not(None))
+        with self._database.reading() as connection:
+            return dict(iter(connection.execute(query)))
 
 
 def ensure_study(connection: Connection, study: str, readers_required: int) -> None:
@@ -159,7 +170,9 @@ def upsert_studies(connection: Connection, rows: list[dict[str, Any]], noted: Se
     PostgreSQL gets one array for each column, which costs it a fraction of one parameter for each value.
     """
     insert = inserting(connection, STUDIES)
-    changes = {name: insert.excluded[name] for name in noted}
+    changes: dict[str, Any] = {name: insert.excluded[name] for name in noted}
+    if "patient_key" in changes:  # once it is known, images that name no patient do not take it away
+        changes["patient_key"] = func.coalesce(insert.excluded["patient_key"], STUDIES.c.patient_key)
     if connection.dialect.name == "sqlite":
         connection.execute(insert.on_conflict_do_update(index_elements=["study"], set_=changes), rows)
         return
@@ -185,6 +198,7 @@ def new_study_row(study: str, readers_required: int, images: StudyImages | None 
         "submissions": 0,
         "is_open": True,
         "reopened_after": 0,
+        "patient_key": None,
     }
 
 

@@ -28,11 +28,13 @@ STUDIES = Table(
     Column("submissions", Integer, nullable=False),
     Column("is_open", Boolean, nullable=False),  # readings < readers_required
     Column("reopened_after", Integer, nullable=False),  # sequence of the last submission before the study was reopened
+    Column("patient_key", String(64)),  # keyed hash of the patient's number; null: the study stands for a patient of its own
 )
 Index("studies_to_offer", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.shuffle)
 Index("studies_to_offer_by_id", STUDIES.c.present, STUDIES.c.is_open, STUDIES.c.study)
 Index("studies_read", STUDIES.c.present, STUDIES.c.submissions)
 Index("studies_by_path", STUDIES.c.path)
+Index("studies_by_content", STUDIES.c.content_sha256)
 
 SUBMISSIONS = Table(
     "submissions",
@@ -57,8 +59,23 @@ PREDICTIONS = Table(
     Column("preparation", String(16), primary_key=True),
     Column("created_at", DateTime, nullable=False),
     Column("document", LargeBinary, nullable=False),  # JSON, compressed by zlib: of 75 x 36 numbers of evidence, a third remains
-    Column("probabilities", LargeBinary),  # 75 little-endian float32 in taxonomy order: what selection reads of all studies
 )
+
+# What selection reads of all predictions: rows so small that 72,756 are read in a second, which their documents would take minutes for.
+SUMMARIES = Table(
+    "summaries",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # order of arrival, by which those are found that came since
+    Column("content_sha256", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("weights_sha256", String(64), nullable=False),
+    Column("preparation", String(16), nullable=False),
+    Column("probabilities", LargeBinary, nullable=False),  # 75 little-endian float32 in taxonomy order
+    Column("features", LargeBinary),  # of the study as a whole: d little-endian float16; null of predictions by older releases
+)
+_VERSION = (SUMMARIES.c.model, SUMMARIES.c.weights_sha256, SUMMARIES.c.preparation)
+Index("summaries_of_content", *_VERSION, SUMMARIES.c.version, SUMMARIES.c.content_sha256, unique=True)
 
 LEASES = Table(
     "leases",
@@ -69,16 +86,16 @@ LEASES = Table(
     Column("expires_at", DateTime, nullable=False, index=True),
 )
 
-# Append-only, like submissions: that a reader skipped a study, that one was reopened, how many readers it needs.
+# Append-only, like submissions: that a study was offered or skipped, that one was reopened, how many readers it needs.
 READING_EVENTS = Table(
     "reading_events",
     METADATA,
     Column("sequence", Integer, primary_key=True),
     Column("study", String(128), nullable=False, index=True),  # or * for all
     Column("reader", String(128), nullable=False, index=True),  # who did it
-    Column("kind", String(32), nullable=False),  # skipped, reopened, readers_required
-    Column("reason", Text, nullable=False),
-    Column("value", Integer),
+    Column("kind", String(32), nullable=False),  # offered, skipped, reopened, readers_required
+    Column("reason", Text, nullable=False),  # of an offer: the strategy and why it chose the study
+    Column("value", Integer),  # of an offer: 1 drawn at random, 0 chosen by a strategy; else the readers that a study needs
     Column("at", DateTime, nullable=False),
 )
 
@@ -113,4 +130,12 @@ TOKENS = Table(
     Column("expires_at", DateTime),
     Column("revoked_at", DateTime),
     Column("last_used_at", DateTime),
+)
+
+# Random bytes that never leave the store but in a backup.
+SECRETS = Table(
+    "secrets",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
 )

@@ -22,6 +22,7 @@ class _Below:
     """What lies in a folder and in those below it."""
 
     dicom: set[str]
+    patients: set[str | None]
     has_volumes: bool
     settled: bool
 
@@ -43,7 +44,8 @@ def studies_in(folders: Mapping[str, Folder], known: Collection[str] = (), top: 
             continue
         if path and len(content.dicom) == 1 and path not in parents and (not content.has_volumes or path in known):
             (key,) = content.dicom
-            found.append(Found(FolderImages(path, "dicom", key, is_folder=True), content.settled))
+            patient = next(iter(content.patients)) if len(content.patients) == 1 else None
+            found.append(Found(FolderImages(path, "dicom", key, is_folder=True, patient=patient), content.settled))
             continue
         found += [volume_found(path, file, folder.settled or file.is_settled(folder.read_at)) for file in folder.volumes]
         waiting += [_joined(path, name) for name in folder.folders]
@@ -59,12 +61,13 @@ def _below(folders: Mapping[str, Folder]) -> dict[str, _Below]:
     below: dict[str, _Below] = {}
     for path in sorted(folders, key=lambda each: each.count("/") + bool(each), reverse=True):
         folder = folders[path]
-        content = _Below(set(folder.dicom), bool(folder.volumes), folder.settled)
+        content = _Below(set(folder.dicom), set(folder.patients), bool(folder.volumes), folder.settled)
         for name in folder.folders:
             inner = below.get(_joined(path, name))
             if inner is not None:
                 # Two are as good as a thousand: the folder is not one study.
                 content.dicom |= inner.dicom if len(content.dicom) < 2 else set()
+                content.patients |= inner.patients if len(content.patients) < 2 else set()
                 content.has_volumes |= inner.has_volumes
                 content.settled &= inner.settled
         below[path] = content

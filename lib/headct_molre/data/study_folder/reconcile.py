@@ -42,7 +42,9 @@ def compare(found: Sequence[Found], studies: Sequence[FolderStudy], walk: Walk, 
     for each in found:
         images, known = each.images, registered.get(each.images.path)
         if known is not None:
-            if (known.format, known.fingerprint, known.present) != (images.format, images.fingerprint, True):
+            is_known = (known.format, known.fingerprint, known.present) == (images.format, images.fingerprint, True)
+            # Releases before this one noted no patients.
+            if not is_known or (images.patient is not None and not known.has_patient):
                 changes.moved.append((known.study, images))
         elif images.path in successors:
             changes.moved.append((successors[images.path].study, images))

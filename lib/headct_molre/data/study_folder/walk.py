@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ...imaging.dicom_study import study_uid
+from ...imaging.dicom_study import study_identity
 from ...imaging.formats import FORMATS, study_suffix
 from ...imaging.limits import MAX_FOLDER_DEPTH
+from ..store.patients import patient_digest
 
 # A file that was written this short a time ago may still grow.
 SETTLE_S = 2.0
@@ -39,8 +40,9 @@ class File(NamedTuple):
 class Folder:
     """What lies directly in a folder; `path` is relative, with / as separator and "" for the studies folder itself.
 
-    `dicom` holds a key for each DICOM study that its files were seen to belong to, `names` stands for the names of those files;
-    `settled` says that nothing in it is new; `entries` counts all that is not hidden.
+    `dicom` holds a key for each DICOM study that its files were seen to belong to, `patients` a digest for each patient (None where a file
+    names none), `names` stands for the names of those files; `settled` says that nothing in it is new; `entries` counts all that is not
+    hidden.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Folder:
     volumes: tuple[File, ...] = ()
     folders: tuple[str, ...] = ()
     dicom: frozenset[str] = frozenset()
+    patients: frozenset[str | None] = frozenset()
     names: int = 0
     settled: bool = field(default=True, compare=False)
     entries: int = 0
@@ -145,9 +148,9 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
     others.sort()
     names = hash(tuple(others))
     if before is not None and before.settled and (before.mtime_ns, before.names) == (status.st_mtime_ns, names):
-        dicom = before.dicom
+        dicom, patients = before.dicom, before.patients
     else:
-        dicom = _dicom_studies(place, others) if path else frozenset()
+        dicom, patients = _dicom_studies(place, others if path else [])
     settled = all(file.is_settled(now) for file in volumes) and not (dicom and _is_new(status.st_mtime_ns, now))
     return Folder(
         path=path,
@@ -156,6 +159,7 @@ def _read(root: Path, path: str, before: Folder | None) -> Folder:
         volumes=tuple(sorted(volumes)),
         folders=tuple(sorted(folders)),
         dicom=dicom,
+        patients=patients,
         names=names,
         settled=settled,
         entries=seen,
@@ -184,24 +188,25 @@ def _is_new(mtime_ns: int, now: float) -> bool:
     return 0 <= now - mtime_ns / 1e9 < SETTLE_S
 
 
-def _dicom_studies(folder: str, names: list[str]) -> frozenset[str]:
-    """Keys of the DICOM studies of the first and the last DICOM file: exports that hold two patients are sorted by them."""
+def _dicom_studies(folder: str, names: list[str]) -> tuple[frozenset[str], frozenset[str | None]]:
+    """Keys of studies and patients of the first and the last DICOM file: exports that hold two patients are sorted by them."""
     first = _first_study(folder, names)
     if first is None:
-        return frozenset()
-    last = _first_study(folder, names[::-1])
-    return frozenset({first} if last is None else {first, last})
+        return frozenset(), frozenset()
+    last = _first_study(folder, names[::-1]) or first
+    return frozenset({first[0], last[0]}), frozenset({first[1], last[1]})
 
 
-def _first_study(folder: str, names: list[str]) -> str | None:
+def _first_study(folder: str, names: list[str]) -> tuple[str, str | None] | None:
     for name in names[:_TRIES]:
         try:
-            uid = study_uid(Path(folder, name))
+            identity = study_identity(Path(folder, name))
         except OSError:
             continue
-        if uid is not None:
-            # A hash: the store keeps no identifier of the hospital. Without a UID, the files belong to this folder alone.
-            return hashlib.sha256((uid or folder).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        if identity is not None:
+            # Hashes: the store keeps no identifier of the hospital. Without a UID, the files belong to this folder alone.
+            key = hashlib.sha256((identity.study_uid or folder).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+            return key, patient_digest(identity.patient_id)
     return None
 
 

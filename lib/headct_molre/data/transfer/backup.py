@@ -15,7 +15,7 @@ from .model_files import model_files
 from .rows import lines, stored_tables
 from .snapshot import existing_store, snapshot
 
-PREDICTIONS = "predictions"
+PREDICTIONS = ("predictions", "summaries")
 
 
 def back_up(
@@ -23,7 +23,7 @@ def back_up(
 ) -> BackupManifest:
     """Write a backup that appears complete or not at all, while servers go on writing to the store.
 
-    Without `predictions` the largest table is left out, which can be made again. With `home`, the trained versions in that folder come
+    Without `predictions` the largest tables are left out, which can be made again. With `home`, the trained versions in that folder come
     with it. `done` is told how many rows and pieces were written. A store of an older release is backed up as it is. Raises
     InvalidRequest `file_exists`, NotFound `store_missing`, HeadCTError `store_empty` or `store_newer`, StoreUnavailable, OSError.
     """
@@ -41,7 +41,7 @@ def back_up(
             if not is_known(revision):
                 raise HeadCTError("store_newer", f"The store is of a newer release (schema {revision}). Use that release.", status=409)
             tables = stored_tables(connection)
-            left_out = [] if predictions else [name for name in tables if name == PREDICTIONS]
+            left_out = [] if predictions else [name for name in tables if name in PREDICTIONS]
             files = {} if home is None else model_files(home)
             with written_whole(path) as partial, ArchiveWriter(partial) as writer:
                 for name, table in tables.items():

@@ -12,7 +12,7 @@ from ..store.database import Database
 from ..store.migrate import head_revision, revision_of
 from ..store.tables import METADATA
 from .check_counters import check_counters, repair_counters
-from .check_records import check_images, check_orphans, check_predictions, check_submissions
+from .check_records import check_images, check_offers, check_orphans, check_patients, check_predictions, check_submissions
 from .check_report import StoreReport
 from .snapshot import snapshot
 
@@ -58,6 +58,8 @@ def check_store(
         check_submissions(connection, report, done)
         check_counters(connection, report)
         check_orphans(connection, report)
+        check_patients(connection, report)
+        check_offers(connection, report)
         if predictions:
             check_predictions(connection, report, done)
         if studies is not None:

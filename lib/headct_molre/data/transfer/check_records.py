@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, RowMapping, Table, Text, cast, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, Text, and_, cast, or_, select
 
 from ...findings import finding_keys
 from ...schema import Prediction, Submission, Unit
-from ..store.tables import LEASES, PREDICTIONS, READING_EVENTS, STUDIES, SUBMISSIONS
+from ..store.offers import OFFERED
+from ..store.patients import PATIENTS, SECRET_BYTES
+from ..store.summaries import probability_bytes
+from ..store.tables import LEASES, PREDICTIONS, READING_EVENTS, SECRETS, STUDIES, SUBMISSIONS, SUMMARIES
 from .check_report import StoreReport
 
 FETCHED = 500
 EVERY_STUDY = "*"  # an event of all studies names none
+_KEY = re.compile(r"[0-9a-f]{64}")
 _SHOWN = TypeAdapter(dict[str, Unit] | None)
 
 
@@ -51,10 +55,14 @@ def check_submissions(connection: Connection, report: StoreReport, done: Callabl
 def check_predictions(connection: Connection, report: StoreReport, done: Callable[[int], object]) -> None:
     """Notes predictions that do not parse or contradict their columns; they count as absent and are made again when asked for."""
     unusable = []
-    for row in connection.execute(select(PREDICTIONS).execution_options(yield_per=50)).mappings():
+    keys = ("content_sha256", "model", "version", "weights_sha256", "preparation")
+    same = and_(*(PREDICTIONS.c[key] == SUMMARIES.c[key] for key in keys))
+    query = select(PREDICTIONS, SUMMARIES.c.probabilities).outerjoin(SUMMARIES, same)
+    for row in connection.execute(query.execution_options(yield_per=50)).mappings():
         if not _is_prediction(row):
             unusable.append(row["content_sha256"][:12])
         done(1)
+    _check_summaries(connection, report, same)
     report.note("unusable_predictions", "predictions are not used and made again when asked for (by content)", unusable, harmless=True)
 
 
@@ -80,6 +88,29 @@ def check_images(connection: Connection, studies: Path, report: StoreReport) -> 
     report.note("outside_images", "studies are registered with images outside the studies folder", outside)
 
 
+def check_patients(connection: Connection, report: StoreReport) -> None:
+    """Notes keys of patients that are none, and keys whose secret is gone: studies that come later would not find their patient."""
+    keys = connection.execute(select(STUDIES.c.study, STUDIES.c.patient_key).where(STUDIES.c.patient_key.is_not(None))).all()
+    report.note("damaged_patients", "studies have a patient's key that is none", [study for study, key in keys if not _KEY.fullmatch(key)])
+    secret = connection.execute(select(SECRETS.c.secret).where(SECRETS.c.name == PATIENTS)).scalar()
+    lost = [study for study, _ in keys] if secret is None or len(secret) < SECRET_BYTES else []
+    report.note("lost_secret", "studies have a patient's key whose secret is gone; restore a backup", lost)
+
+
+def check_offers(connection: Connection, report: StoreReport) -> None:
+    """Notes offers that do not say whether they were drawn at random."""
+    events = READING_EVENTS.c
+    neither = or_(events.value.is_(None), events.value.not_in((0, 1)))
+    wrong = list(connection.execute(select(events.sequence).where(events.kind == OFFERED, neither).order_by(events.sequence)).scalars())
+    report.note("damaged_offers", "offers do not say whether they were drawn at random (by sequence)", wrong)
+
+
+def _check_summaries(connection: Connection, report: StoreReport, same: ColumnElement[bool]) -> None:
+    alone = select(SUMMARIES.c.content_sha256).where(~select(PREDICTIONS.c.model).where(same).exists()).order_by(SUMMARIES.c.sequence)
+    found = [content[:12] for content in connection.execute(alone).scalars()]
+    report.note("lone_summaries", "summaries have no prediction (by content)", found, harmless=True)
+
+
 def _is_shown(text: str | None) -> bool:
     try:
         shown = _SHOWN.validate_json(text) if text is not None else None
@@ -96,8 +127,7 @@ def _is_prediction(row: RowMapping) -> bool:
     model = prediction.model
     if (model.name, model.version, model.weights_sha256) != (row["model"], row["version"], row["weights_sha256"]):
         return False
-    probabilities = np.array([result.probability for result in prediction.findings], "<f4").tobytes()
-    return row["probabilities"] is None or bytes(row["probabilities"]) == probabilities
+    return row["probabilities"] is None or bytes(row["probabilities"]) == probability_bytes(prediction)
 
 
 def _orphans(connection: Connection, table: Table) -> list[str]:

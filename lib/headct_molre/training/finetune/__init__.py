@@ -1,4 +1,4 @@
-"""Fine-tuning of a released version from corrections."""
+"""Fine-tuning of a released version from corrections (docs/finetuning.md)."""
 
 from ..examples import Examples
 from .config import FineTuneConfig

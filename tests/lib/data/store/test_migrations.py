@@ -94,7 +94,7 @@ def assert_upgraded(store, url):
     rows = sql(url, "SELECT study, submissions, readings, is_open, present FROM studies ORDER BY study")
     assert [tuple(map(int, row[1:])) for row in rows] == [(3, 2, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0)]
     assert store.studies.info("study-2") == {"note": "über study-2"}
-    assert sql(url, "SELECT count(*) FROM predictions WHERE probabilities IS NULL") == [(1,)]
+    assert sql(url, "SELECT count(*) FROM summaries") == [(39,)]
     assert sql(url, "SELECT count(*) FROM predictions") == [(40,)]
     shown = store.submissions.add(submission("carl", "study-1", shown="demo"))
     assert shown.shown_probabilities[HYDROCEPHALUS] == 0.25
