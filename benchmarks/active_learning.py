@@ -1,7 +1,7 @@
 """Do corrections teach, and does it matter which studies are read? Active learning on phantoms of a site that the demo model never saw.
 
     OMP_NUM_THREADS=1 python benchmarks/active_learning.py --work FOLDER --demo runs/demo [--jobs 2]
-        [--seeds 0,1,2,3] [--pool 700] [--test 250] [--rounds 8] [--batch 25] [--strength 16]
+        [--seeds 0,1,2,3] [--pool 600] [--test 200] [--rounds 8] [--batch 25] [--strength 1]
 
 Phantoms of the shifted site are rendered, prepared and embedded once; the source site is the test split of the demo's own training. Then
 each strategy of the product offers 25 studies at a time to a reader who errs in 2 % of the calls, and the released version is tuned anew on
@@ -78,8 +78,8 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder of everything that the benchmark writes")
     parser.add_argument("--demo", type=Path, required=True, help="work folder of the demo's training, with its test studies")
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--pool", type=int, default=700, help="studies that may be offered")
-    parser.add_argument("--test", type=int, default=250, help="studies of the shifted site to measure on")
+    parser.add_argument("--pool", type=int, default=600, help="studies that may be offered")
+    parser.add_argument("--test", type=int, default=200, help="studies of the shifted site to measure on")
     parser.add_argument("--strategies", default=",".join(strategies()))
     parser.add_argument("--seeds", default="0,1,2,3")
     parser.add_argument("--rounds", type=int, default=DEFAULTS.rounds)
@@ -103,16 +103,14 @@ def benchmark(options: argparse.Namespace) -> int:
     options.work.mkdir(parents=True, exist_ok=True)
     plan = Plan(options.rounds, options.batch, options.reader_error, options.strength)
     place = Place(options.work, options.model, options.pool, plan)
-    pool, test = (
-        load_studies(site, seed, count, options.work / "studies", options.model, options.jobs)
-        for site, seed, count in ((SHIFTED, POOL_SEED, options.pool), (SHIFTED_TEST, TEST_SEED, options.test))
-    )
-    source = load_source_test(options.demo, options.work / "studies", options.model, options.jobs)
+    pool = load_studies(SHIFTED, POOL_SEED, options.pool, options.work / "studies", options.model, options.jobs)
     jobs = [(name, seed) for seed in seeds for name in names if finished(place.run(name, seed)) is None]
     _perform(partial(_simulate, place), jobs, options.jobs, "curves")
     arms = [(arm, seed) for seed in seeds for arm in ARMS if not place.arm(arm, seed).is_file()]
     if DEFAULT_STRATEGY in names:
         _perform(partial(_tune_arm, place), arms, options.jobs, "arms")
+    test = load_studies(SHIFTED_TEST, TEST_SEED, options.test, options.work / "studies", options.model, options.jobs)
+    source = load_source_test(options.demo, options.work / "studies", options.model, options.jobs)
     document = {
         "model": f"{options.model} {released_version(options.model).card.version}",
         "studies": {"pool": len(pool), "test": len(test), "source_test": len(source)},
