@@ -80,7 +80,7 @@ def shifted_site(folder: Path, studies: int, reader: Reader = true_reader, rando
     card, spec = load_card("demo"), backbone_spec("demo")
     cache = FeatureCache(folder / "features", spec, card.backbone_sha256, spec.input_px_on("cpu"), "torch-fp32")
     dimension = source.features[0].shape[1]
-    mixing = torch.eye(dimension) + 0.35 * torch.from_numpy(rng.normal(size=(dimension, dimension)) / np.sqrt(dimension)).float()
+    mixing = 0.6 * torch.eye(dimension) + torch.from_numpy(rng.normal(size=(dimension, dimension)) / np.sqrt(dimension)).float()
     names = [f"study-{number:04d}" for number in range(studies)]
     store.studies.register(StudyImages(name, f"{name}.nii.gz", "nifti") for name in names)
     offers, submissions = [], []

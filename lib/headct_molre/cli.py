@@ -1,4 +1,4 @@
-"""The command line: `headct-molre serve | predict | look | models | cohort | train | bench | phantom | token`.
+"""The command line: `headct-molre serve | predict | look | models | cohort | train | finetune | bench | phantom | token`.
 
 Refusals exit with 2 and one line on standard error.
 """
@@ -15,6 +15,7 @@ from . import __version__
 from .cli_bench import add_bench
 from .cli_cohort import add_cohort
 from .cli_evaluate import add_evaluate
+from .cli_finetune import add_finetune
 from .cli_models import add_versions
 from .cli_serve import add_serve
 from .cli_store import add_store
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_cohort(commands)
     add_train(commands)
+    add_finetune(commands)
     add_bench(commands)
 
     phantom = commands.add_parser("phantom", help="write synthetic head CT studies with planted findings and their labels")

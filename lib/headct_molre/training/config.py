@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from ..schema import Contract
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+Config = TypeVar("Config", bound=Contract)
 
 
 class TrainingConfig(Contract):
@@ -108,6 +109,11 @@ def load_config(model: str, file: Path | None = None, settings: list[str] | None
 
     Raises InvalidRequest that names the setting and the remedy.
     """
+    return validated(TrainingConfig, read_settings(file, settings) | {"model": model})
+
+
+def read_settings(file: Path | None, settings: list[str] | None) -> dict[str, Any]:
+    """Settings of a TOML file and, over these, of `name=value` texts, unchecked. Raises InvalidRequest where either cannot be read."""
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -125,9 +131,13 @@ def load_config(model: str, file: Path | None = None, settings: list[str] | None
             if not isinstance(group, dict):
                 raise InvalidRequest("invalid_setting", f"--set {setting!r}: {key} is not a group of settings.", field=key)
         group[last] = _value(value.strip())
-    values["model"] = model
+    return values
+
+
+def validated(kind: type[Config], values: dict[str, Any]) -> Config:
+    """The configuration with these settings. Raises InvalidRequest that names the setting and the remedy."""
     try:
-        return TrainingConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(map(str, problem["loc"])) or "config"

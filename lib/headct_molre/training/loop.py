@@ -59,7 +59,8 @@ class Logits(nn.Module):
 class Task:
     """What the loop works on: data, labels (N, F) and repeat factors (N,) of the training studies, and the data of validation.
 
-    `judge` takes the logits (N, F) of validation and gives the metric that is to grow.
+    `judge` takes the logits (N, F) of validation and gives the metric that is to grow. `pull` adds to the gradients of each step, before
+    they are clipped, where what learns is to be held to something.
     """
 
     training: Data
@@ -68,6 +69,7 @@ class Task:
     validation: Data
     validation_count: int
     judge: Callable[[np.ndarray], float]
+    pull: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def train(
                 known = int((~task.labels[rows].isnan()).sum())
                 _set_rates(state.optimizer, config, progress.epoch + progress.step / len(plan))
                 loss, waited = _step(wrapped, loss_function, task.labels, batches, len(micro[progress.step]), known, group)
+                if task.pull is not None:
+                    task.pull()
                 nn.utils.clip_grad_norm_(parameters, config.gradient_clip)
                 state.optimizer.step()
                 state.optimizer.zero_grad()

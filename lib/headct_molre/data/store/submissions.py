@@ -135,6 +135,17 @@ class Submissions:
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(SUBMISSIONS)).scalar_one()
 
+    def last_sequence(self) -> int:
+        """The sequence of the submission that arrived last, 0 where there is none."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.coalesce(func.max(SUBMISSIONS.c.sequence), 0))).scalar_one()
+
+    def studies_after(self, sequence: int) -> set[str]:
+        """Studies with a submission that arrived after the one of this sequence."""
+        query = select(SUBMISSIONS.c.study).where(SUBMISSIONS.c.sequence > sequence).distinct()
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def label(self, study: str) -> dict[str, State]:
         """The label of a study, derived from its submissions by the store's rule; see `derive_label`."""
         return derive_label((record.submission for record in self.of(study)), self._label_rule)

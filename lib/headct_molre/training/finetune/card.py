@@ -38,6 +38,7 @@ def tuned_card(
     return base.model_copy(
         update={
             "version": version,
+            "adapter": " + ".join(["LoRA", base.adapter]) if adapters.get("lora") else base.adapter,
             "created": created,
             "description": f"{base.name} {base.version} fine-tuned on {counts['trained']} corrected studies, {config.mode} mode.",
             "limitations": [*base.limitations, *_limitations(config, counts)],

@@ -29,19 +29,19 @@ class FineTuneConfig(Contract):
     """
 
     mode: Literal["quick", "full"] = "quick"
-    epochs: Count = 20
+    epochs: Count = 40
     batch_studies: Count = 32
-    head_rate: Rate = 1e-3
+    head_rate: Rate = 3e-3
     adapter_rate: Rate = 1e-3
     lora_rate: Rate = 1e-4
     gradient_clip: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     focal_gamma: NotNegative = 2.0
     positive_weight_limit: Annotated[FiniteFloat, Field(ge=1)] = 10.0
-    strengths: Annotated[tuple[NotNegative, ...], Field(min_length=1, max_length=12)] = (1.0, 4.0, 16.0, 64.0, 256.0)
+    strengths: Annotated[tuple[NotNegative, ...], Field(min_length=1, max_length=12)] = (0.25, 2.0, 16.0, 128.0)
     folds: Annotated[int, Field(ge=2, le=10)] = 3
-    choice_epochs: Count = 10
+    choice_epochs: Count = 8
     replay_studies: Annotated[int, Field(ge=0)] = 1500
-    replay_weight: NotNegative = 1.0
+    replay_weight: NotNegative = 2.0
     uncertain: Literal["masked", "soft"] = "masked"
     not_assessed: Literal["masked", "distilled"] = "masked"
     distilled_weight: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.3

@@ -42,7 +42,9 @@ class FeatureClassifier(nn.Module):
 
     def logits(self, examples: Examples) -> np.ndarray:
         """Logits (N, F) float64 of examples."""
+        if not len(examples):
+            return np.zeros((0, self._whole.head.out_features))
         parts = zip(examples.features.split(SCORED_AT_ONCE), examples.mask.split(SCORED_AT_ONCE), strict=True)
         with torch.inference_mode():
             found = [self(features.float(), mask) for features, mask in parts]
-        return torch.cat(found).double().numpy() if found else np.zeros((0, self._whole.head.out_features))
+        return torch.cat(found).double().numpy()

@@ -68,6 +68,8 @@ def gather(task: FineTuneTask, base: StudyFeatures, version: Path, split: Split,
         raise InvalidRequest("other_findings", message, field="model", status=409)
     wanted = [*split.trained, *split.held_out]
     found = base.of(wanted, lambda done: tell(done / len(wanted)))
+    if task.config.mode == "full":
+        found = {one.study: found[one.study] for one in wanted if one.study in found and base.images(one) is not None}
     trained, held_out = ([one for one in part if one.study in found] for part in (split.trained, split.held_out))
     check_trainable(trained, task.config)
     source = read_source_set(version, base.card)
@@ -99,7 +101,9 @@ def _examples(corrections: Sequence[Correction], found: dict[str, Found], labels
 def _sha256(
     task: FineTuneTask, base: StudyFeatures, trained: Sequence[Correction], held_out: Sequence[Correction], learn: Examples, judge: Examples
 ) -> str:
-    digest = hashlib.sha256(f"{task.config.sha256()}\n{base.card.weights_sha256}\n{base.backbone_sha256}\n".encode())
+    digest = hashlib.sha256(
+        f"{task.config.sha256()}\n{base.card.weights_sha256}\n{base.card.source_sha256}\n{base.backbone_sha256}\n".encode()
+    )
     for one in (*trained, *held_out):
         digest.update(f"{one.study}\n{one.patient}\n{one.random}\n".encode())
     for part in (learn, judge):

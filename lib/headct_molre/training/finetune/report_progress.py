@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -21,13 +22,15 @@ MESSAGES = {
     "writing": "Writing the version",
 }
 AT_MOST_EVERY_S = 0.3
+# Hears all that is written.
+Listener = Callable[[FineTuneProgress], None]
 
 
 class Progress:
     """The progress of one fine-tune, written to its folder at most every `AT_MOST_EVERY_S`, and at every new stage."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / PROGRESS
+    def __init__(self, folder: Path, listener: Listener | None = None) -> None:
+        self._path, self._listener = folder / PROGRESS, listener
         self._stage: Stage = STAGES[0]
         self._begun = self._written = 0.0
         self.seconds: dict[str, float] = {}
@@ -72,3 +75,5 @@ class Progress:
             message=MESSAGES[self._stage],
         )
         write_whole(self._path, progress.model_dump_json().encode())
+        if self._listener is not None:
+            self._listener(progress)

@@ -31,23 +31,23 @@ from .inputs import Inputs, gather, patients_of
 from .job_files import CHECKPOINT, CHOICE, ERROR, INPUTS, RESULT
 from .lineage import base_folder
 from .quick import tune_quickly
-from .report_progress import Progress
+from .report_progress import Listener, Progress
 from .split import check_trainable, split_corrections, usable
 from .study_features import Places, StudyFeatures
 from .task import FineTuneResult, FineTuneTask
 from .tuned import Tuned
 
 
-def run_task(task: FineTuneTask, folder: Path) -> FineTuneResult:
+def run_task(task: FineTuneTask, folder: Path, listener: Listener | None = None) -> FineTuneResult:
     """Make the candidate that the task asks for, judge it and write it; a run that was cut off is taken up from `folder`.
 
-    The version appears whole and with its gate's report or not at all; it is never promoted here. Raises InvalidRequest where there is
-    nothing to learn from, or nothing new, ModelUnavailable where the released version or its backbone are not there, HeadCTError
-    `diverged`.
+    `listener` hears how far it is. The version appears whole and with its gate's report or not at all; it is never promoted here. Raises
+    InvalidRequest where there is nothing to learn from, or nothing new, ModelUnavailable where the released version or its backbone are not
+    there, HeadCTError `diverged`.
     """
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
-    progress = Progress(folder)
+    progress = Progress(folder, listener)
     with _threads(task.config.threads), _store(task) as store:
         progress.stage("corrections")
         corrections = usable(read_corrections(store, task.until, task.label_rule), task.config)
@@ -165,8 +165,14 @@ def _judged(
 ) -> GateReport:
     """The gate's report on the candidate against the version that is served."""
     champion = champion_scores(inputs, served, places, progress.tell)
-    readers = np.array([one.reader for one in inputs.held_out], dtype=str)
-    corrections = HeldOut(inputs.judge.labels.double().numpy(), champion.held_out, tuned.held_out, patients_of(inputs.held_out), readers)
+    rows = champion.rows
+    corrections = HeldOut(
+        inputs.judge.labels.double().numpy()[rows],
+        champion.held_out,
+        tuned.held_out[rows],
+        patients_of(inputs.held_out)[rows],
+        np.array([one.reader for one in inputs.held_out], dtype=str)[rows],
+    )
     validation, source = inputs.validation(), None
     if validation is not None and champion.source is not None and tuned.source is not None:
         source = HeldOut(validation[0].labels.double().numpy(), champion.source, tuned.source, validation[1])

@@ -50,12 +50,12 @@ def check_trainable(trained: Sequence[Correction], config: FineTuneConfig) -> No
         raise InvalidRequest("one_class_only", message, status=409)
 
 
-def _place(patient: str) -> float:
-    """A number from 0 to 1 that follows from the patient's key."""
-    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64
-
-
 def usable(corrections: Sequence[Correction], config: FineTuneConfig) -> list[Correction]:
     """Those that say anything: a label of nothing but what was not assessed, or is left out, teaches nothing."""
     known = np.isfinite(label_array(corrections, config.uncertain)).any(1)
     return [one for one, says in zip(corrections, known, strict=True) if says]
+
+
+def _place(patient: str) -> float:
+    """A number from 0 to 1 that follows from the patient's key."""
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64

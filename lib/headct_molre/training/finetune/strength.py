@@ -10,6 +10,7 @@ import torch
 from ...models.classifier import HeadCTClassifier
 from ..examples import Examples
 from ..losses import MaskedFocalLoss, prevalence_weights
+from ..source_set import drawn
 from .config import FineTuneConfig
 from .fit import Step, Watch, fit
 
@@ -33,9 +34,12 @@ def choose_strength(
     config: FineTuneConfig,
     watch: Watch | None = None,
 ) -> Choice:
-    """Cross-validation over the patients (N,) of the corrections; among strengths that are no worse than the best by more than one standard
-    error of their difference, the strongest: what is not shown to help is not done.
+    """Cross-validation over the patients (N,) of the corrections: the strength with the least loss outside of the fits, of equals the
+    stronger. The corrections that are held out for the gate are not among these. No more studies are replayed than there are corrections,
+    at the same weight in sum: that is what makes the choice cheap.
     """
+    if replay is not None and len(replay) > len(corrections):
+        replay = replay.take(drawn(len(replay), config.seed, len(corrections)))
     folds = folds_of(patients, config.folds, config.seed)
     strengths = config.strengths
     logits = np.zeros((len(strengths), *corrections.labels.shape))
@@ -47,9 +51,9 @@ def choose_strength(
             continue
         fitted = fit(classifier, corrections.take(seen), replay, config, strength=strengths[place], epochs=config.choice_epochs, watch=told)
         logits[place, unseen] = fitted.logits(classifier, corrections.take(unseen))
-    losses = np.stack([_study_losses(one, corrections, config) for one in logits])
-    place = _strongest_good(losses, patients)
-    return Choice(strengths[place], dict(zip(strengths, losses.mean(1).tolist(), strict=True)), logits[place])
+    losses = [_loss(one, corrections, config) for one in logits]
+    place = min(range(len(strengths)), key=lambda place: (losses[place], -strengths[place]))
+    return Choice(strengths[place], dict(zip(strengths, losses, strict=True)), logits[place])
 
 
 def folds_of(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -59,26 +63,10 @@ def folds_of(patients: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return np.asarray(places[codes] % folds)
 
 
-def _strongest_good(losses: np.ndarray, patients: np.ndarray) -> int:
-    """From the loss of each study (N,) under each strength, the row of the strongest that is as good as the best."""
-    best = int(losses.mean(1).argmin())
-    codes = np.unique(patients, return_inverse=True)[1]
-    for row in range(len(losses) - 1, best, -1):
-        more = losses[row] - losses[best]
-        by_patient = np.bincount(codes, weights=more - more.mean())
-        if more.mean() <= np.sqrt((by_patient**2).sum()) / len(more):
-            return row
-    return best
-
-
-def _study_losses(logits: np.ndarray, corrections: Examples, config: FineTuneConfig) -> np.ndarray:
-    """Each study's (N,) loss as it is trained on, so that the mean over studies is the mean over their labels."""
+def _loss(logits: np.ndarray, corrections: Examples, config: FineTuneConfig) -> float:
+    """The loss as it is trained on."""
     focal = MaskedFocalLoss(prevalence_weights(corrections.labels, config.positive_weight_limit), config.focal_gamma)
-    known = (~corrections.labels.isnan()).sum().clamp(min=1)
-    one_by_one = [
-        focal.total(torch.from_numpy(row[None]).float(), label[None]) for row, label in zip(logits, corrections.labels, strict=True)
-    ]
-    return np.asarray(torch.stack(one_by_one).numpy() * len(corrections) / float(known), np.float64)
+    return float(focal(torch.from_numpy(logits).float(), corrections.labels))
 
 
 def _told(watch: Watch | None, number: int, fits: int) -> Watch | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 
@@ -30,8 +29,7 @@ def work(folder: Path) -> int:
         result = run_task(read_task(folder), folder)
     except HeadCTError as error:
         write_whole(folder / ERROR, json.dumps(error.to_json()).encode())
-        logger.info("refused: %s", error.code)
-        print(error.message, file=sys.stderr)
+        logger.info("refused: %s", error.code)  # the sentence may name a study, which a log must not
         return REFUSED
     logger.info("%s %s on %d corrections, %d held out", result.version, result.outcome, result.counts["trained"], result.counts["held_out"])
     return 0

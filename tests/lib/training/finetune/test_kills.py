@@ -15,15 +15,16 @@ from headct_molre.models.aliases import read_aliases
 from headct_molre.models.checkpoint import CARD, WEIGHTS
 from headct_molre.models.versions import find_version, gate_folder, list_versions, served_version
 from headct_molre.training.finetune.job_files import RESULT, TERMINATED
+from headct_molre.training.finetune.run import run_task
 from headct_molre.training.finetune.task import FineTuneResult
 
 # Enough epochs that a random moment is mostly one of training.
-LONG = {"epochs": 40, "choice_epochs": 10}
+LONG = {"epochs": 12, "choice_epochs": 3}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    return shifted_site(tmp_path_factory.mktemp("site"), 120, random_share=0.5)
+    return shifted_site(tmp_path_factory.mktemp("site"), 80, random_share=0.5)
 
 
 def start(job: Path, home: Path) -> subprocess.Popen[bytes]:
@@ -35,6 +36,11 @@ def start(job: Path, home: Path) -> subprocess.Popen[bytes]:
 def finish(job: Path, home: Path) -> dict[str, bytes]:
     """Run to the end; the files of the version that was made."""
     assert start(job, home).wait(300) == 0
+    return files(job, home)
+
+
+def files(job: Path, home: Path) -> dict[str, bytes]:
+    """The files of the version that the job in a folder made."""
     made = FineTuneResult.model_validate_json((job / RESULT).read_bytes()).version
     folder = home / "models" / "demo" / made
     return {name: (folder / name).read_bytes() for name in (WEIGHTS, CARD)}
@@ -54,6 +60,7 @@ def check_nothing_half(monkeypatch, home: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kills", [50])
 def test_killed_at_random_moments_a_fine_tune_gives_the_same_version(site, tmp_path, monkeypatch, kills):
     task = site.task(LONG)
@@ -77,7 +84,10 @@ def test_killed_at_random_moments_a_fine_tune_gives_the_same_version(site, tmp_p
 
 def test_killed_while_it_learns_it_goes_on_where_it_was(site, tmp_path, monkeypatch):
     task = site.task(LONG)
-    expected = finish(site.job(task, "straight"), tmp_path / "straight")
+    monkeypatch.setenv("HEADCT_MOLRE_HOME", str(tmp_path / "straight"))
+    straight = site.job(task, "straight")
+    run_task(task, straight)
+    expected = files(straight, tmp_path / "straight")
     home, job = tmp_path / "home", site.job(task, "cut-off")
     process = start(job, home)
     until = time.monotonic() + 120
