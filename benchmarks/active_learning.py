@@ -1,7 +1,7 @@
 """Do corrections teach, and does it matter which studies are read? Active learning on phantoms of a site that the demo model never saw.
 
     OMP_NUM_THREADS=1 python benchmarks/active_learning.py --work FOLDER --demo runs/demo [--jobs 2]
-        [--seeds 0,1,2,3] [--pool 600] [--test 200] [--rounds 8] [--batch 25] [--strength 1]
+        [--seeds 0,1,2,3] [--pool 600] [--test 200] [--rounds 8] [--batch 25] [--strength 2]
 
 Phantoms of the shifted site are rendered, prepared and embedded once; the source site is the test split of the demo's own training. Then
 each strategy of the product offers 25 studies at a time to a reader who errs in 2 % of the calls, and the released version is tuned anew on
@@ -64,11 +64,11 @@ class Arm:
 
 ARMS = (
     Arm("both", "anchor and replay"),
-    Arm("chosen", "anchor chosen by cross-validation, replay", strength=None),
+    Arm("chosen", "chosen anchor, replay", strength=None),
     Arm("anchor", "anchor, no replay", replayed=False),
     Arm("replay", "replay, no anchor", strength=0.0),
     Arm("neither", "neither", strength=0.0, replayed=False),
-    Arm("everything", "anchor and replay, the whole pool", everything=True),
+    Arm("everything", "the same, whole pool", everything=True),
 )
 
 

@@ -36,7 +36,7 @@ class Plan:
     rounds: int = 8
     batch: int = 25
     reader_error: float = 0.02
-    strength: float | None = 1.0
+    strength: float | None = 2.0
     config: FineTuneConfig = field(default_factory=FineTuneConfig)
 
 

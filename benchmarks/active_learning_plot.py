@@ -27,7 +27,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, 4, figsize=(13.5, 4.2), layout="constrained", width_ratios=(1, 1, 1, 0.9))
+    figure, panels = plt.subplots(1, 4, figsize=(13.5, 4.2), layout="constrained", width_ratios=(1, 1, 1, 1.1))
     for panel, (what, title) in zip(panels, PANELS, strict=False):
         _curves(panel, document, what)
         panel.set_title(title, fontsize=9)
@@ -58,8 +58,8 @@ def _arms(panel: Any, document: dict[str, Any]) -> None:
         panel.plot(arm["target"], row, "o", c="#4477aa", ms=7, label="shifted site" if row == 0 else None)
         panel.plot(arm["source"], row, "D", c="#ee6677", ms=6, mfc="none", mew=1.5, label="source site" if row == 0 else None)
     panel.set_yticks(range(len(arms)), [arm["title"] for arm in arms], fontsize=8)
-    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.set_ylim(len(arms) + 0.6, -0.5)  # room for the legend
     panel.set_title(f"tuned on {document['corrections'][-1]} corrections", fontsize=9)
     panel.set_xlabel("mean AUC over findings")
-    panel.legend(fontsize=8)
+    panel.legend(fontsize=8, loc="lower center", ncols=2)
     panel.grid(alpha=0.25)
