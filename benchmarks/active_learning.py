@@ -1,7 +1,7 @@
 """Do corrections teach, and does it matter which studies are read? Active learning on phantoms of a site that the demo model never saw.
 
     OMP_NUM_THREADS=1 python benchmarks/active_learning.py --work FOLDER --demo runs/demo [--jobs 2]
-        [--seeds 0,1,2,3] [--pool 600] [--test 200] [--rounds 8] [--batch 25] [--strength 2]
+        [--seeds 0,1,2,3] [--pool 600] [--test 250] [--rounds 8] [--batch 25] [--strength 2]
 
 Phantoms of the shifted site are rendered, prepared and embedded once; the source site is the test split of the demo's own training. Then
 each strategy of the product offers 25 studies at a time to a reader who errs in 2 % of the calls, and the released version is tuned anew on
@@ -68,7 +68,7 @@ ARMS = (
     Arm("anchor", "anchor, no replay", replayed=False),
     Arm("replay", "replay, no anchor", strength=0.0),
     Arm("neither", "neither", strength=0.0, replayed=False),
-    Arm("everything", "the same, whole pool", everything=True),
+    Arm("everything", "whole pool, both", everything=True),
 )
 
 
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--demo", type=Path, required=True, help="work folder of the demo's training, with its test studies")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--pool", type=int, default=600, help="studies that may be offered")
-    parser.add_argument("--test", type=int, default=200, help="studies of the shifted site to measure on")
+    parser.add_argument("--test", type=int, default=250, help="studies of the shifted site to measure on")
     parser.add_argument("--strategies", default=",".join(strategies()))
     parser.add_argument("--seeds", default="0,1,2,3")
     parser.add_argument("--rounds", type=int, default=DEFAULTS.rounds)
