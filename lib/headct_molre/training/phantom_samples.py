@@ -43,16 +43,9 @@ class Sample:
 
 
 def make_sample(seed: int) -> Sample:
-    """Scan a phantom and prepare it with its true pose, disturbed by 3 degrees and 3 mm (standard deviation) for each axis.
-
-    That covers what the automatic alignment does differently: its error, and the vertex that it puts at one height.
-    """
+    """Scan a phantom and prepare it with its true pose, disturbed."""
     phantom = make_phantom(seed)
-    rng = np.random.default_rng([seed, 5])
-    error = np.eye(4)
-    error[:3, :3] = Rotation.from_rotvec(rng.normal(0, 3.0, 3), degrees=True).as_matrix()
-    error[:3, 3] = rng.normal(0, 3.0, 3)
-    standard_from_ras = error @ np.linalg.inv(phantom.pose)
+    standard_from_ras = disturbed(phantom.pose, seed)
     prepared = prepare(phantom.volume, standard_from_ras)
     index_from_model = np.linalg.inv(phantom.volume.affine) @ np.linalg.inv(standard_from_ras) @ SLICE_GRID.standard_from_index
     first = round(float(np.linalg.solve(SLICE_GRID.standard_from_index, standard_from_ras @ prepared.model_to_ras)[0, 3]))
@@ -64,6 +57,18 @@ def make_sample(seed: int) -> Sample:
     known = phantom.states
     labels = np.array([LABEL_OF_STATE[known[key]] for key in DRAWABLE], np.float32)
     return Sample(as_stored(_field(prepared.hu)), patches, shows, labels)
+
+
+def disturbed(pose: np.ndarray, seed: int) -> np.ndarray:
+    """Standard frame from RAS (4, 4) by a true pose, disturbed by 3 degrees and 3 mm (standard deviation) for each axis.
+
+    That covers what the automatic alignment does differently: its error, and the vertex that it puts at one height.
+    """
+    rng = np.random.default_rng([seed, 5])
+    error = np.eye(4)
+    error[:3, :3] = Rotation.from_rotvec(rng.normal(0, 3.0, 3), degrees=True).as_matrix()
+    error[:3, 3] = rng.normal(0, 3.0, 3)
+    return np.asarray(error @ np.linalg.inv(pose))
 
 
 def load_samples(seeds: Sequence[int], cache: Path, workers: int) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -83,11 +84,14 @@ SHIFTING = {"subdural_hematoma", "epidural_hematoma", "chronic_subdural_hematoma
 ENLARGED_VENTRICLE_SCALE = 1.4
 
 
-def sample_findings(rng: np.random.Generator) -> set[str]:
-    """A random set of findings to plant; a parent finding always comes with one of its sites."""
-    if rng.random() < NORMAL_SHARE:
+def sample_findings(rng: np.random.Generator, prevalence: Mapping[str, float] = PREVALENCE, normal_share: float = NORMAL_SHARE) -> set[str]:
+    """A random set of findings to plant; a parent finding always comes with one of its sites.
+
+    `prevalence` holds a share for each key of `PREVALENCE`, among the studies that are not drawn as normal.
+    """
+    if rng.random() < normal_share:
         return set()
-    keys = {key for key, prevalence in PREVALENCE.items() if rng.random() < prevalence}
+    keys = {key for key in PREVALENCE if rng.random() < prevalence[key]}
     if PARENT in keys:
         keys.add(str(rng.choice(list(HEMORRHAGE_SITES))))
     if "hydrocephalus" in keys:
