@@ -1,6 +1,6 @@
 """How fast a server ranks its studies anew after a promotion, and whether anybody notices.
 
-    OMP_NUM_THREADS=1 python benchmarks/rescoring.py [--studies 20000] [--slices 36] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/rescoring.py [--studies 72756] [--slices 36] [--json FILE]
 
 A server of its own with the demo model (192 features a slice), a store of that many predicted studies and a file of slice features for each
 (random numbers, 64 different ones). A version with another head is promoted over HTTP. Meanwhile, and before and after it, questions for
@@ -37,7 +37,7 @@ PERIOD_S, LIMIT_S = 20.0, 900.0
 def main() -> int:
     """Measure, print a table in Markdown."""
     parser = argparse.ArgumentParser(description="Studies ranked anew after a promotion.")
-    parser.add_argument("--studies", type=int, default=20_000)
+    parser.add_argument("--studies", type=int, default=HOSPITAL)
     parser.add_argument("--slices", type=int, default=36)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args()
