@@ -19,18 +19,23 @@ class LatencyProbe:
         self._timer.setTimerType(qt.Qt.PreciseTimer)
         self._timer.timeout.connect(self._tick)
         self._last = 0.0
+        self._worked = 0.0
         self._depth = 0
         self.late_ms: list[float] = []
+        self.work_ms: list[
+            float
+        ] = []  # of the processor, by this thread, between two ticks: what is late for any other reason is not in it
 
     def _tick(self, *_: Any) -> None:
-        now = time.perf_counter()
+        now, worked = time.perf_counter(), time.thread_time()
         self.late_ms.append(max(0.0, (now - self._last) * 1000 - PERIOD_MS))
-        self._last = now
+        self.work_ms.append((worked - self._worked) * 1000)
+        self._last, self._worked = now, worked
 
     def __enter__(self) -> LatencyProbe:
         self._depth += 1
         if self._depth == 1:
-            self._last = time.perf_counter()
+            self._last, self._worked = time.perf_counter(), time.thread_time()
             self._timer.start(PERIOD_MS)
         return self
 
@@ -51,4 +56,5 @@ class LatencyProbe:
 
     def report(self) -> str:
         """One line for a test's message or a benchmark."""
-        return f"{len(self.late_ms)} ticks, 99th percentile {self.percentile(99):.1f} ms, longest {self.percentile(100):.1f} ms late"
+        late = f"99th percentile {self.percentile(99):.1f} ms, longest {self.percentile(100):.1f} ms late"
+        return f"{len(self.late_ms)} ticks, {late}, at most {max(self.work_ms):.1f} ms of work at a time"
