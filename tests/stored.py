@@ -32,6 +32,7 @@ def fill(store: StudyStore, studies: int = 30, seed: int = 0) -> None:
     store.studies.register(StudyImages(f"study-{i}", f"ward {i}/study-{i}.nii.gz", "nifti") for i in range(studies))
     store.studies.mark_absent(["study-2"])
     store.studies.update_info("study-3", {"note": 'Füße\n"quoted" \u2028 \0', "deep": [1, None, {"x": 0.1}]})
+    store.studies.update_info("study-4", {"patient": "0815"})
     for i in range(0, studies, 2):
         store.studies.set_content(f"study-{i}", f"{i:064x}", "stamp")
         store.predictions.put(f"{i:064x}", prediction(f"study-{i}", rng.random()))

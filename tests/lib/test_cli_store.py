@@ -110,7 +110,8 @@ def test_the_store_is_found_as_the_server_finds_it(studies, tmp_path, capsys, mo
 def test_the_status_of_the_check_is_0_1_or_2(studies, tmp_path, capsys):
     assert run(capsys, "check-store", "--studies", studies)[:2] == (
         0,
-        "The store is consistent: 9 studies, 12 submissions, 4 predictions, 1 leases, 2 reading events, 2 jobs, 1 tokens\n",
+        "The store is consistent: 9 studies, 12 submissions, 4 predictions, 4 summaries, 1 leases, 2 reading events, 2 jobs, 1 tokens, "
+        "1 secrets\n",
     )
     store = StudyStore(sqlite_url(studies / ".headct" / "store.sqlite"))
     with store.database.writing() as connection:

@@ -21,6 +21,10 @@ def install_version(version: Path) -> str:
     card = read_card(version)
     if file_sha256(version / WEIGHTS) != card.weights_sha256:
         raise ModelUnavailable("damaged_model", f"The weights in {version} differ from their recorded hash. Train or copy them again.")
+    if card.source_sha256 is not None and not (version / SOURCE_SET).is_file():
+        raise ModelUnavailable(
+            "damaged_model", f"{version / SOURCE_SET}, which the card names, is missing. Train or copy the version again."
+        )
     folder = home() / "models" / card.name
     target = folder / card.version
     if target.exists():

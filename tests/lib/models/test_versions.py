@@ -108,6 +108,9 @@ def test_a_shipped_version_can_be_rolled_back_to(tmp_path, monkeypatch):
     made.mkdir(parents=True)
     (made / "model.json").write_text(card.model_dump_json(by_alias=True))
     (made / "weights.safetensors").write_bytes((source / "weights.safetensors").read_bytes())
+    with pytest.raises(ModelUnavailable, match=r"source\.safetensors, which the card names, is missing"):
+        install(made)
+    (made / "source.safetensors").write_bytes((source / "source.safetensors").read_bytes())
     assert install(made) == "candidate"
     promote("demo", "a", reason="trial")
     assert served_version("demo") == "mine"

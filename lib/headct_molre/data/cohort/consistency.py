@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .cohort import CohortStudy
-from .problems import Problems
+from .problems import MOST_CHARACTERS, Problems
 
 
 def check_consistency(studies: Sequence[CohortStudy], rows: Sequence[int], problems: Problems, derived: frozenset[int]) -> None:
@@ -37,13 +37,13 @@ def check_paths(studies: Sequence[CohortStudy], rows: Sequence[int], problems: P
             try:
                 status = study.path.stat()
             except OSError as error:
-                problems.add(row, "path", str(study.path), _missing(study.path, error))
+                problems.add(row, "path", _end(study.path), _missing(study.path, error))
                 continue
             identity = status.st_dev, status.st_ino
         others = seen.setdefault(identity, {})
         if (clash := _clash(study.series_uid, others)) is not None:
             problems.add(
-                row, "path", str(study.path), f"is also the path of row {clash}; keep one, or name each one's series in series_uid"
+                row, "path", _end(study.path), f"is also the path of row {clash}; keep one, or name each one's series in series_uid"
             )
         others.setdefault(study.series_uid, row)
 
@@ -53,6 +53,12 @@ def _clash(series_uid: str | None, others: dict[str | None, int]) -> int | None:
     if series_uid is None:
         return next(iter(others.values()), None)
     return others.get(series_uid, others.get(None))
+
+
+def _end(path: Path) -> str:
+    """The end of a path, which tells more of it than its start."""
+    text = str(path)
+    return text if len(text) <= MOST_CHARACTERS else "..." + text[-(MOST_CHARACTERS - 3) :]
 
 
 def _missing(path: Path, error: OSError) -> str:
