@@ -7,11 +7,11 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from headct_molre.data.store import Job
-from headct_molre.errors import HeadCTError, NotFound
+from headct_molre.errors import HeadCTError
 from lib.batch import KIND, BatchRequest
 from lib.instance import headct_app
 from lib.learning.training_jobs import KIND as TRAINING
-from lib.monailabel_task import monailabel_task
+from lib.monailabel_task import monailabel_task, task_status
 from lib.principal import whose_turn
 
 router = APIRouter()
@@ -66,11 +66,7 @@ async def batch_infer(
 @router.get("/batch/infer/", include_in_schema=False)
 def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
     """MONAI Label's task; a list of up to 500 with `all`; with `check_if_running` only one that runs. 404 where there is none."""
-    states = ["queued", "running"] if check_if_running else None
-    found = headct_app().store.jobs.list(500 if all else 1, kind=KIND, states=states)
-    if not found:
-        raise NotFound("unknown_task", "No batch inference runs." if check_if_running else "There was no batch inference yet.")
-    return [monailabel_task(each) for each in found] if all and not check_if_running else monailabel_task(found[0])
+    return task_status(headct_app().store.jobs, KIND, "batch inference", every=all, running=check_if_running)
 
 
 @router.delete("/batch/infer", tags=["Infer"], summary="Cancel the batch inference that runs")

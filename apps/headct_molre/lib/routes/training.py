@@ -13,7 +13,7 @@ from headct_molre.training.finetune import FineTuneConfig
 from lib.instance import headct_app
 from lib.learning.readiness import TrainingSummary
 from lib.learning.training_jobs import KIND
-from lib.monailabel_task import monailabel_task
+from lib.monailabel_task import monailabel_task, task_status
 from lib.principal import whose_turn
 
 router = APIRouter()
@@ -78,11 +78,7 @@ def train_all(request: Request, params: Annotated[dict[str, TrainRequest | str] 
 @router.get("/train/", include_in_schema=False)
 def train_status(all: bool = False, check_if_running: bool = False) -> Any:
     """MONAI Label's task; a list of up to 500 with `all`; with `check_if_running` only one that runs. 404 where there is none."""
-    states = ["queued", "running"] if check_if_running else None
-    found = headct_app().store.jobs.list(500 if all else 1, kind=KIND, states=states)
-    if not found:
-        raise NotFound("unknown_task", "No training runs." if check_if_running else "There was no training yet.")
-    return [_task(each) for each in found] if all and not check_if_running else _task(found[0])
+    return task_status(headct_app().store.jobs, KIND, "training", every=all, running=check_if_running, task=_task)
 
 
 @router.delete("/train", tags=["Train"], summary="Cancel the training that runs")

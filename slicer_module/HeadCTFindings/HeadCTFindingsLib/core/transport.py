@@ -116,14 +116,7 @@ class Transport:
             with self._exchange("PUT", path, query, headers, length, ticket, answer_s, None) as connection:
                 try:
                     connection.send(head)
-                    sent = 0
-                    while chunk := source.read(_CHUNK):
-                        if ticket is not None:
-                            ticket.check()
-                        connection.send(chunk)
-                        sent += len(chunk)
-                        if ticket is not None:
-                            ticket.report(Transfer(sent, size))
+                    _transfer(source.read, connection.send, size, ticket)
                     connection.send(tail)
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # it has refused, and the answer says why
@@ -143,15 +136,9 @@ class Transport:
         try:
             with self._exchange("GET", path, query, {}, 0, ticket, answer_s, request_id) as connection:
                 answer = self._answer(connection)
-                total, got = int(answer.headers.get("Content-Length") or 0), 0
+                total = int(answer.headers.get("Content-Length") or 0)
                 with partial.open("wb") as target:
-                    while chunk := answer.read(_CHUNK):
-                        if ticket is not None:
-                            ticket.check()
-                        target.write(chunk)
-                        got += len(chunk)
-                        if ticket is not None:
-                            ticket.report(Transfer(got, total))
+                    got = _transfer(answer.read, target.write, total, ticket)
                 if ticket is not None:
                     ticket.check()
                 if total and got < total:
@@ -287,6 +274,19 @@ def a_list(answer: Any) -> list[dict[str, Any]]:
 def _tls(certificate: str) -> ssl.SSLContext:
     """Reading the computer's certificates takes tens of milliseconds in which no other thread runs: once is enough."""
     return ssl.create_default_context(cafile=certificate or None)
+
+
+def _transfer(read: Callable[[int], bytes], write: Callable[[bytes], Any], total: int, ticket: Cancellable | None) -> int:
+    """Moves bytes chunk by chunk, and says how far it is; returns their number. Raises Cancelled before the chunk that is not wanted."""
+    moved = 0
+    while chunk := read(_CHUNK):
+        if ticket is not None:
+            ticket.check()
+        write(chunk)
+        moved += len(chunk)
+        if ticket is not None:
+            ticket.report(Transfer(moved, total))
+    return moved
 
 
 def _refusal(answer: http.client.HTTPResponse, body: bytes) -> ServerError:
